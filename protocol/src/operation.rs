@@ -1,0 +1,172 @@
+//! What an operation is: the request struct itself, with its name, kind, access, rate and answer beside it.
+
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use ts_rs::TS;
+
+/// What sending an operation again does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Changes nothing.
+    Read,
+    /// Changes something; carries a key, so that sending it again does it once.
+    Mutation,
+    /// Changes something, and by its own rule does no harm when repeated; needs no key.
+    Idempotent,
+}
+
+/// A principal's role in the workspace that its connection acts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Works: starts runs, writes records.
+    Member,
+    /// Manages members, keys, crews.
+    Admin,
+    /// Owns the workspace.
+    Owner,
+    /// Executes runs; touches only what it leases.
+    Worker,
+    /// A run, acting for who started it.
+    Agent,
+}
+
+impl Role {
+    /// As it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+            Self::Worker => "worker",
+            Self::Agent => "agent",
+        }
+    }
+    /// The role with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Viewer, Self::Member, Self::Admin, Self::Owner, Self::Worker, Self::Agent].into_iter().find(|role| role.as_str() == name)
+    }
+    /// Its place among the roles of people, from 1 for a viewer; `None` for workers and agents, which stand beside them.
+    pub const fn rank(self) -> Option<u8> {
+        match self {
+            Self::Viewer => Some(1),
+            Self::Member => Some(2),
+            Self::Admin => Some(3),
+            Self::Owner => Some(4),
+            Self::Worker | Self::Agent => None,
+        }
+    }
+}
+
+/// Who may ask for an operation. The policy that reads it is the server's one place of access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// Anyone, signed in or not.
+    Anyone,
+    /// Whoever is signed in, about themself.
+    Own,
+    /// A viewer of the workspace, or more.
+    Viewer,
+    /// A member of the workspace, or more.
+    Member,
+    /// An admin of the workspace, or its owner.
+    Admin,
+    /// The workspace's owner.
+    Owner,
+    /// A worker.
+    Worker,
+    /// An operator of the server.
+    Operator,
+}
+
+/// Which budget of requests an operation draws on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rate {
+    /// Checks of a password or token, by address.
+    SignIn,
+    /// Reads, by principal.
+    Read,
+    /// Writes, by principal.
+    Write,
+}
+
+/// A request struct that is an operation. Its doc comment is the operation's documentation.
+pub trait Operation:
+    Serialize + DeserializeOwned + JsonSchema + TS + garde::Validate<Context = ()> + Clone + Send + Sync + 'static
+{
+    /// `noun.verb`.
+    const NAME: &'static str;
+    /// What sending it again does.
+    const KIND: Kind;
+    /// Who may ask for it.
+    const ACCESS: Access;
+    /// Which budget it draws on.
+    const RATE: Rate;
+    /// Whether a client may follow it as a live query. Only reads can be.
+    const LIVE: bool = false;
+    /// What it answers.
+    type Output: Serialize + DeserializeOwned + JsonSchema + TS + Send + Sync + 'static;
+}
+
+/// An operation without its type: what tables, dispatch and generators read.
+#[derive(Clone, Copy)]
+pub struct OperationSpec {
+    /// `noun.verb`.
+    pub name: &'static str,
+    /// What sending it again does.
+    pub kind: Kind,
+    /// Who may ask for it.
+    pub access: Access,
+    /// Which budget it draws on.
+    pub rate: Rate,
+    /// Whether it can be followed as a live query.
+    pub live: bool,
+    /// The input's JSON Schema, its definitions left in the generator.
+    pub input_schema: fn(&mut SchemaGenerator) -> schemars::Schema,
+    /// The output's JSON Schema, its definitions left in the generator.
+    pub output_schema: fn(&mut SchemaGenerator) -> schemars::Schema,
+    /// The TypeScript declarations of input and output and of all they use.
+    pub typescript: fn(&mut TypeScript),
+}
+
+impl OperationSpec {
+    /// The description of operation `O`.
+    pub const fn of<O: Operation>() -> Self {
+        Self {
+            name: O::NAME,
+            kind: O::KIND,
+            access: O::ACCESS,
+            rate: O::RATE,
+            live: O::LIVE,
+            input_schema: |generator| generator.subschema_for::<O>(),
+            output_schema: |generator| generator.subschema_for::<O::Output>(),
+            typescript: |types| types.operation::<O>(),
+        }
+    }
+    /// The noun that the operation belongs to.
+    pub fn noun(&self) -> &'static str {
+        self.name.split_once('.').map_or(self.name, |(noun, _)| noun)
+    }
+}
+
+/// Collects TypeScript declarations, each type once.
+#[derive(Default)]
+pub struct TypeScript {
+    /// Declarations by type name.
+    pub declarations: std::collections::BTreeMap<String, String>,
+    /// For each operation: its name, kind, the input's and the output's type.
+    pub operations: Vec<(&'static str, Kind, String, String)>,
+}
+
+impl TypeScript {
+    /// Adds an operation and every type that it uses.
+    pub fn operation<O: Operation>(&mut self) {
+        unimplemented!()
+    }
+}

@@ -1,0 +1,44 @@
+//! Every operation of the protocol, one file a noun, and the table of them all.
+
+pub mod auth;
+pub mod run;
+pub mod session;
+
+use crate::operation::OperationSpec;
+
+/// Every operation. Dispatch, access, rates, schemas, TypeScript, documents and the tools of agents are made from this table.
+pub static OPERATIONS: &[OperationSpec] = &[
+    OperationSpec::of::<auth::Register>(),
+    OperationSpec::of::<auth::Login>(),
+    OperationSpec::of::<auth::Refresh>(),
+    OperationSpec::of::<auth::Authenticate>(),
+    OperationSpec::of::<auth::Logout>(),
+    OperationSpec::of::<auth::Me>(),
+    OperationSpec::of::<session::Create>(),
+    OperationSpec::of::<run::Start>(),
+    OperationSpec::of::<run::Get>(),
+    OperationSpec::of::<run::List>(),
+    OperationSpec::of::<run::Cancel>(),
+];
+
+/// The operation with this name.
+pub fn find(name: &str) -> Option<&'static OperationSpec> {
+    OPERATIONS.iter().find(|operation| operation.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::Kind;
+
+    #[test]
+    fn names_are_unique_and_well_formed_and_only_reads_are_live() {
+        let mut names = std::collections::BTreeSet::new();
+        for operation in OPERATIONS {
+            assert!(names.insert(operation.name), "{} stands twice", operation.name);
+            let (noun, verb) = operation.name.split_once('.').expect("noun.verb");
+            assert!([noun, verb].iter().all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+            assert!(!operation.live || operation.kind == Kind::Read, "{} is live and no read", operation.name);
+        }
+    }
+}

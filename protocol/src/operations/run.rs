@@ -1,0 +1,234 @@
+//! Runs: executions of a crew.
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::{
+    event::Usage,
+    fault::Fault,
+    operation::{Access, Kind, Operation, Rate},
+    value::{Millis, Revision, RunId, SessionId, UserId},
+};
+
+/// A JSON object, as a crew's inputs are.
+pub type Inputs = serde_json::Map<String, serde_json::Value>;
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+#[ts(rename = "RunStatus")]
+#[schemars(rename = "RunStatus")]
+pub enum Status {
+    /// Waits for someone to execute it.
+    Queued,
+    /// Is being executed.
+    Running,
+    /// Waits for a person or a worker.
+    Waiting,
+    /// Ended with an output.
+    Succeeded,
+    /// Ended with a fault.
+    Failed,
+    /// Was cancelled.
+    Cancelled,
+}
+
+impl Status {
+    /// As it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+    /// The status with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Queued, Self::Running, Self::Waiting, Self::Succeeded, Self::Failed, Self::Cancelled]
+            .into_iter()
+            .find(|status| status.as_str() == name)
+    }
+    /// Whether it will not change again.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// One execution of a crew.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct Run {
+    /// Its id; its stream is followed by it.
+    pub id: RunId,
+    /// The workspace's revision at its last change.
+    pub revision: Revision,
+    /// When it was started by a person.
+    pub created_at: Millis,
+    /// When the row last changed.
+    pub updated_at: Millis,
+    /// The session that it belongs to.
+    pub session_id: SessionId,
+    /// The crew's name.
+    pub crew: String,
+    /// The app's version that it started with and keeps.
+    pub version: String,
+    /// What it was started with.
+    #[ts(type = "Record<string, unknown>")]
+    pub inputs: Inputs,
+    /// Where it stands.
+    pub status: Status,
+    /// How often it was begun; 0 before the first time.
+    pub attempt: u32,
+    /// From 0 to 1.
+    pub progress: f64,
+    /// The last task's output, when it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub output: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub fault: Option<Fault>,
+    /// What its models took and cost.
+    pub usage: Usage,
+    /// Who started it.
+    pub started_by: UserId,
+    /// When someone asked for its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub cancel_requested_at: Option<Millis>,
+    /// When it was first begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub started_at: Option<Millis>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub finished_at: Option<Millis>,
+}
+
+/// Starts a run of a crew. It belongs to the server: it goes on when the connection ends.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RunStart")]
+#[ts(rename = "RunStart")]
+pub struct Start {
+    /// An id of the client's own; absent: the server makes one. One that is there already: `conflict`, `taken`.
+    #[garde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub id: Option<RunId>,
+    /// The crew's name, as the app has it.
+    #[garde(length(bytes, min = 1, max = 100))]
+    pub crew: String,
+    /// A value for each placeholder of the crew, and what its input schema asks for.
+    #[garde(skip)]
+    #[serde(default)]
+    #[ts(type = "Record<string, unknown>")]
+    pub inputs: Inputs,
+    /// The session that it belongs to; absent: one is made.
+    #[garde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub session_id: Option<SessionId>,
+}
+
+/// Reads one run.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RunGet")]
+#[ts(rename = "RunGet")]
+pub struct Get {
+    /// Which run.
+    #[garde(skip)]
+    pub id: RunId,
+}
+
+/// Lists the workspace's runs, by id, which is the order in which they were made.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RunList")]
+#[ts(rename = "RunList")]
+pub struct List {
+    /// How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50.
+    #[garde(range(min = 1, max = 500))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub limit: Option<u32>,
+    /// `next` of the list before.
+    #[garde(length(bytes, max = 500))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub cursor: Option<String>,
+}
+
+/// A part of the workspace's runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct RunList {
+    /// The runs.
+    pub items: Vec<Run>,
+    /// Where the rest begins; absent: there is no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub next: Option<String>,
+}
+
+/// How a run is to end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelMode {
+    /// After the model or tool call that is going on.
+    #[default]
+    Graceful,
+    /// At once: the model's stream is cut off.
+    Now,
+}
+
+/// Asks a run to end. Replies at once with its row; the stream's `run.finished` says when it has. A finished run: its row.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RunCancel")]
+#[ts(rename = "RunCancel")]
+pub struct Cancel {
+    /// Which run.
+    #[garde(skip)]
+    pub id: RunId,
+    /// How; absent: `graceful`.
+    #[garde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub mode: Option<CancelMode>,
+}
+
+impl Operation for Start {
+    const NAME: &'static str = "run.start";
+    const KIND: Kind = Kind::Mutation;
+    const ACCESS: Access = Access::Member;
+    const RATE: Rate = Rate::Write;
+    type Output = Run;
+}
+impl Operation for Get {
+    const NAME: &'static str = "run.get";
+    const KIND: Kind = Kind::Read;
+    const ACCESS: Access = Access::Viewer;
+    const RATE: Rate = Rate::Read;
+    type Output = Run;
+}
+impl Operation for List {
+    const NAME: &'static str = "run.list";
+    const KIND: Kind = Kind::Read;
+    const ACCESS: Access = Access::Viewer;
+    const RATE: Rate = Rate::Read;
+    type Output = RunList;
+}
+impl Operation for Cancel {
+    const NAME: &'static str = "run.cancel";
+    const KIND: Kind = Kind::Mutation;
+    const ACCESS: Access = Access::Member;
+    const RATE: Rate = Rate::Write;
+    type Output = Run;
+}

@@ -1,0 +1,203 @@
+//! Values that have a meaning of their own on the wire: ids, times, positions, money.
+
+use std::{fmt, str::FromStr};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use ts_rs::TS;
+use uuid::Uuid;
+
+/// The largest integer that every client can hold exactly: 2^53 − 1 (ECMA-262, `Number.MAX_SAFE_INTEGER`).
+pub const MAX_INTEGER: i64 = (1 << 53) - 1;
+
+/// A text is not a UUIDv7 in lower-case hyphenated form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a UUIDv7 in lower-case hyphenated form")]
+pub struct MalformedId;
+
+/// Reads a UUIDv7 as the wire has it (RFC 9562, section 5.7): 36 characters, lower case, with hyphens.
+fn parse_uuid_v7(text: &str) -> Result<Uuid, MalformedId> {
+    let canonical = text.len() == 36 && !text.bytes().any(|b| b.is_ascii_uppercase());
+    let uuid = Uuid::try_parse(text).ok().filter(|_| canonical).ok_or(MalformedId)?;
+    if uuid.get_version_num() == 7 { Ok(uuid) } else { Err(MalformedId) }
+}
+
+/// Makes a UUIDv7 from a time in milliseconds since the Unix epoch and 74 of the 80 random bits given.
+fn uuid_v7(now: Millis, random: [u8; 10]) -> Uuid {
+    uuid::Builder::from_unix_timestamp_millis(now.0.max(0).unsigned_abs(), &random).into_uuid()
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new id, made from the time and 10 random bytes.
+            pub fn new(now: Millis, random: [u8; 10]) -> Self {
+                Self(uuid_v7(now, random))
+            }
+            /// The time at which it was made, as its maker's clock had it.
+            pub fn made_at(self) -> Millis {
+                Millis((self.0.as_u128() >> 80) as i64)
+            }
+            /// The 16 bytes.
+            pub fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self.0.as_hyphenated(), f)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+        impl FromStr for $name {
+            type Err = MalformedId;
+            fn from_str(text: &str) -> Result<Self, MalformedId> {
+                parse_uuid_v7(text).map(Self)
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut buffer = Uuid::encode_buffer();
+                serializer.serialize_str(self.0.as_hyphenated().encode_lower(&mut buffer))
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(IdVisitor).map(Self)
+            }
+        }
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string", "format": "uuid"})
+            }
+        }
+        impl TS for $name {
+            type WithoutGenerics = Self;
+            type OptionInnerType = Self;
+            fn name(_: &ts_rs::Config) -> String {
+                "string".into()
+            }
+            fn inline(_: &ts_rs::Config) -> String {
+                "string".into()
+            }
+        }
+    )*};
+}
+
+struct IdVisitor;
+
+impl de::Visitor<'_> for IdVisitor {
+    type Value = Uuid;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a UUIDv7 in lower-case hyphenated form")
+    }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Uuid, E> {
+        parse_uuid_v7(text).map_err(E::custom)
+    }
+}
+
+ids! {
+    /// A connection: one socket, from upgrade to close.
+    ConnectionId,
+    /// A workspace: the boundary of members, data and quota.
+    WorkspaceId,
+    /// A person who signs in.
+    UserId,
+    /// One sign-in of a user: the family of refresh tokens that came from it.
+    SignInId,
+    /// A person's membership in a workspace.
+    MemberId,
+    /// A session: a durable shared place where people and agents work.
+    SessionId,
+    /// A run: one execution of a crew.
+    RunId,
+    /// The key of a mutation, made once by the client and kept through retries.
+    MutationKey,
+    /// Words given to a running run.
+    SteerId,
+}
+
+macro_rules! integers {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, TS)]
+        #[serde(transparent)]
+        #[schemars(inline)]
+        #[ts(type = "number")]
+        pub struct $name(pub i64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+    )*};
+}
+
+integers! {
+    /// A moment: milliseconds since the Unix epoch, UTC.
+    Millis,
+    /// A position in a stream: the number of an event, from 1; 0 is before the first.
+    Offset,
+    /// A workspace's count of committed writes; a row's last.
+    Revision,
+    /// Money in micro-US-dollars.
+    MicroUsd,
+}
+
+impl Millis {
+    /// The moment `ms` milliseconds later.
+    #[must_use]
+    pub fn plus(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+    /// Milliseconds from `earlier` to this moment; negative when it is later.
+    pub fn since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Encodes a value as MessagePack with named fields, the form of every body on the wire.
+///
+/// # Panics
+/// Never for the types of this crate: none of them fails to serialize.
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    rmp_serde::to_vec_named(value).expect("a wire type serializes")
+}
+
+/// Decodes a body that [`crate::scan`] has passed. Never call it on bytes that were not scanned: depth is not bounded here.
+///
+/// # Errors
+/// Where the bytes are not a `T`; the text says at which field.
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, rmp_serde::decode::Error> {
+    rmp_serde::from_slice(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_canonical_uuid_v7_and_nothing_else() {
+        let id = RunId::new(Millis(1_700_000_000_000), [7; 10]);
+        assert_eq!(id.to_string().parse::<RunId>(), Ok(id));
+        assert_eq!(id.made_at(), Millis(1_700_000_000_000));
+        for wrong in ["", "x", &id.to_string().to_uppercase(), &id.to_string().replace('-', ""), "9e107d9d-372b-4b82-a0b2-000000000000"] {
+            assert_eq!(wrong.parse::<RunId>(), Err(MalformedId), "{wrong}");
+        }
+    }
+}
