@@ -1,4 +1,11 @@
 //! Crewline's server. Its rooms import downwards only; ARCHITECTURE.md tells the way of the data through them.
 
+pub mod access;
+pub mod apps;
 pub mod clock;
+pub mod context;
+
+pub mod hub;
+pub mod settings;
 pub mod store;
+pub mod stream;

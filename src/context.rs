@@ -1,0 +1,196 @@
+//! What a handler is given: the services, who asks, and the one way to write.
+
+use std::{net::IpAddr, sync::Arc};
+
+use crewline_protocol::{
+    fault::{Fault, FaultCode, Reason},
+    value::{Millis, MutationKey, Revision, encode},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    access::{Access, Identity},
+    apps::Apps,
+    clock::Clock,
+    hub::Hub,
+    settings::Settings,
+    store::{Commit, CommitError, KeyedReply, Store, StoreError, StoredReply},
+};
+
+/// Everything that a node's rooms share.
+pub struct Services {
+    /// Limits and intervals.
+    pub settings: Settings,
+    /// Time and chance.
+    pub clock: Clock,
+    /// The truth.
+    pub store: Store,
+    /// Who follows what.
+    pub hub: Hub,
+    /// Who acts.
+    pub access: Access,
+    /// What crews there are.
+    pub apps: Apps,
+}
+
+/// One request's surroundings.
+#[derive(Clone)]
+pub struct Context {
+    /// What the node's rooms share.
+    pub services: Arc<Services>,
+    /// Who asks.
+    pub identity: Option<Arc<Identity>>,
+    /// From which address.
+    pub address: IpAddr,
+    /// Under which key, for a mutation.
+    pub key: Option<Arc<RequestKey>>,
+}
+
+/// A mutation's key, and what it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestKey {
+    /// Whose.
+    pub principal: String,
+    /// The key.
+    pub key: MutationKey,
+    /// The operation's name.
+    pub operation: &'static str,
+    /// SHA-256 of the decoded input, encoded again.
+    pub digest: [u8; 32],
+}
+
+/// A handler's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer<O> {
+    /// The operation's output.
+    pub output: O,
+    /// The revision at which it is true.
+    pub as_of: Option<Revision>,
+    /// Who the connection is signed in as from now on.
+    pub signs_in: Option<Arc<Identity>>,
+}
+
+impl<O> From<O> for Answer<O> {
+    fn from(output: O) -> Self {
+        Self { output, as_of: None, signs_in: None }
+    }
+}
+
+impl<O> Answer<O> {
+    /// An output that is true at a revision.
+    pub fn at(revision: Revision, output: O) -> Self {
+        Self { output, as_of: Some(revision), signs_in: None }
+    }
+    /// The same, signing the connection in.
+    #[must_use]
+    pub fn signing_in(mut self, identity: Arc<Identity>) -> Self {
+        self.signs_in = Some(identity);
+        self
+    }
+}
+
+/// Why a handler did not answer.
+#[derive(Debug)]
+pub enum Failure {
+    /// The peer is told this.
+    Fault(Fault),
+    /// What it had loaded changed before it could write: it is run again, and when that doesn't help the peer is told this.
+    Stale(Fault),
+    /// A defect, or the database is away: logged, and never shown.
+    Error(Box<dyn std::error::Error + Send + Sync>),
+    /// The database is away: the same may succeed later.
+    Unavailable(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::Unavailable(Box::new(error)),
+            StoreError::Failed(_) | StoreError::Malformed { .. } => Self::Error(Box::new(error)),
+        }
+    }
+}
+
+impl From<CommitError> for Failure {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Store(error) => error.into(),
+            CommitError::Guard(_) => Self::Stale(stale()),
+            CommitError::Taken(_) => Self::Fault(Fault::conflict(Reason::Taken, "there is one with this id or name already")),
+            CommitError::KeyUsed(_) => Self::Fault(key_reused()),
+            CommitError::NoWorkspace => Self::Fault(Fault::not_found()),
+        }
+    }
+}
+
+impl Context {
+    /// The time now.
+    pub fn now(&self) -> Millis {
+        self.services.clock.now()
+    }
+
+    /// Who asks.
+    ///
+    /// # Errors
+    /// `unauthenticated` when nobody is signed in.
+    pub fn identity(&self) -> Result<&Arc<Identity>, Fault> {
+        self.identity.as_ref().ok_or_else(|| Fault::new(FaultCode::Unauthenticated, "sign in first: nobody is signed in here"))
+    }
+
+    /// Writes, and answers with what `output` makes of the revision. For a mutation the reply is kept under its key in the same
+    /// transaction; where one was kept before, that is the answer and nothing is written.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn commit<O>(&self, commit: Commit, output: impl Fn(Revision) -> O + Send + Sync + 'static) -> Result<Answer<O>, Failure>
+    where
+        O: Serialize + DeserializeOwned,
+    {
+        let output = Arc::new(output);
+        let make = output.clone();
+        let key = self.key.as_deref().map(|key| KeyedReply {
+            principal: key.principal.clone(),
+            key: key.key,
+            operation: key.operation,
+            digest: key.digest,
+            at: self.now(),
+            reply: Arc::new(move |revision| encode(&make(revision))),
+        });
+        match self.services.store.commit(Commit { key, ..commit }).await {
+            Ok(committed) => match committed.revision {
+                Some(revision) => Ok(Answer::at(revision, output(revision))),
+                None => Ok(output(Revision(0)).into()),
+            },
+            Err(CommitError::KeyUsed(stored)) => self.kept(&stored),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The answer that was kept under this request's key.
+    ///
+    /// # Errors
+    /// `key_reused` when it was kept for another operation or input.
+    pub fn kept<O: DeserializeOwned>(&self, stored: &StoredReply) -> Result<Answer<O>, Failure> {
+        let same = self.key.as_deref().is_some_and(|key| key.operation == stored.operation && key.digest == stored.digest);
+        if !same {
+            return Err(key_reused().into());
+        }
+        let output = rmp_serde::from_slice(&stored.reply).map_err(|error| Failure::Error(Box::new(error)))?;
+        let as_of = (stored.revision.0 > 0).then_some(stored.revision);
+        Ok(Answer { output, as_of, signs_in: None })
+    }
+}
+
+fn key_reused() -> Fault {
+    Fault::new(FaultCode::KeyReused, "this key was used for another operation or input: make a new one for each mutation")
+}
+
+fn stale() -> Fault {
+    Fault::conflict(Reason::Revision, "it changed while this was being done, several times: read it again and decide")
+}

@@ -1,0 +1,274 @@
+//! Every limit and interval: its default, its bounds, and why it is there. From a file, the environment and flags, the later over
+//! the earlier.
+
+use std::{fmt, path::Path, str::FromStr};
+
+/// Who may register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    /// Anyone; each gets a workspace of their own.
+    Open,
+    /// Only who was invited.
+    Invite,
+    /// Nobody; an operator adds users on the command line.
+    Closed,
+}
+
+impl FromStr for Registration {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "open" => Ok(Self::Open),
+            "invite" => Ok(Self::Invite),
+            "closed" => Ok(Self::Closed),
+            _ => Err("is one of open, invite, closed".into()),
+        }
+    }
+}
+
+impl fmt::Display for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Invite => "invite",
+            Self::Closed => "closed",
+        })
+    }
+}
+
+/// Origins of pages that may open a socket or ask for a token, besides the server's own on localhost; separated by commas.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origins(pub Vec<String>);
+
+impl FromStr for Origins {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let origins: Vec<String> = text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(str::to_owned).collect();
+        for origin in &origins {
+            let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+            if !host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' '])) {
+                return Err(format!("names `{origin}`, which is no origin such as https://app.example.com"));
+            }
+        }
+        Ok(Self(origins))
+    }
+}
+
+impl fmt::Display for Origins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(","))
+    }
+}
+
+/// A setting could not be taken: which, from where, and what it may be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SettingsError(String);
+
+/// One setting, as `crewline serve --help` and the operator's guide show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// Its key; `CREWLINE_<KEY>` in the environment.
+    pub key: &'static str,
+    /// Its default.
+    pub default: String,
+    /// What it may be.
+    pub bounds: &'static str,
+    /// Why it is there.
+    pub reason: String,
+}
+
+macro_rules! settings {
+    ($($(#[doc = $reason:literal])* $key:ident: $type:ty = $default:expr, $check:expr, $bounds:literal;)*) => {
+        /// Every setting, checked.
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct Settings { $($(#[doc = $reason])* pub $key: $type,)* }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($key: $default,)* }
+            }
+        }
+
+        impl Settings {
+            /// Sets one from text.
+            ///
+            /// # Errors
+            /// For an unknown key and for a value that is out of its bounds; the text says what it may be.
+            pub fn set(&mut self, key: &str, value: &str) -> Result<(), SettingsError> {
+                match key {
+                    $(stringify!($key) => {
+                        let parsed: $type = value.parse().map_err(|_| {
+                            SettingsError(format!(concat!("`", stringify!($key), "` can't be `{}`: it is ", $bounds), value))
+                        })?;
+                        let within: fn(&$type) -> bool = $check;
+                        if !within(&parsed) {
+                            return Err(SettingsError(format!(concat!("`", stringify!($key), "` can't be `{}`: it is ", $bounds), value)));
+                        }
+                        self.$key = parsed;
+                    })*
+                    _ => return Err(unknown(key)),
+                }
+                Ok(())
+            }
+            /// All of them, with defaults, bounds and reasons.
+            pub fn described() -> Vec<Described> {
+                let defaults = Self::default();
+                vec![$(Described {
+                    key: stringify!($key),
+                    default: defaults.$key.to_string(),
+                    bounds: $bounds,
+                    reason: concat!($($reason,)*).trim().to_owned(),
+                }),*]
+            }
+        }
+    };
+}
+
+settings! {
+    /// How often the server pings; two without a byte received end a connection. Shorter finds dead links sooner and costs more.
+    heartbeat_ms: u64 = 15_000, |v| (100..=300_000).contains(v), "100 to 300000 (milliseconds)";
+    /// How long a silent holder keeps a run. Shorter moves runs sooner, and loses them to a pause of the process more easily.
+    lease_ms: u64 = 15_000, |v| (300..=600_000).contains(v), "300 to 600000 (milliseconds)";
+    /// How long a server that shuts down lets its connections finish.
+    drain_ms: u64 = 10_000, |v| (0..=600_000).contains(v), "0 to 600000 (milliseconds)";
+    /// How often a node asks the database for what hints may have missed. A lost hint costs at most this.
+    sweep_ms: u64 = 2_000, |v| (50..=60_000).contains(v), "50 to 60000 (milliseconds)";
+    /// How long a socket may say nothing before hello.
+    hello_ms: u64 = 5_000, |v| (100..=60_000).contains(v), "100 to 60000 (milliseconds)";
+    /// How long a connection may stay without a principal.
+    sign_in_ms: u64 = 60_000, |v| (100..=3_600_000).contains(v), "100 to 3600000 (milliseconds)";
+    /// How long a socket may take no bytes while some wait: it holds memory meanwhile.
+    stalled_ms: u64 = 20_000, |v| (100..=600_000).contains(v), "100 to 600000 (milliseconds)";
+    /// How long an HTTP request's headers may take to come: half-sent ones hold a socket.
+    header_ms: u64 = 10_000, |v| (100..=60_000).contains(v), "100 to 60000 (milliseconds)";
+    /// Connections at once, of all: each takes a descriptor and some kilobytes.
+    connections: u32 = 20_000, |v| (1..=1_000_000).contains(v), "1 to 1000000";
+    /// Connections at once from one address, so that one client can't take all.
+    connections_per_address: u32 = 10_000, |v| (1..=1_000_000).contains(v), "1 to 1000000";
+    /// Connections at once that have not signed in.
+    unsigned_connections: u32 = 1_000, |v| (1..=1_000_000).contains(v), "1 to 1000000";
+    /// Connections at once from one address that have not signed in.
+    unsigned_per_address: u32 = 32, |v| (1..=1_000_000).contains(v), "1 to 1000000";
+    /// Requests open at once on a connection.
+    requests: u32 = 256, |v| (1..=65_536).contains(v), "1 to 65536";
+    /// Subscriptions open at once on a connection.
+    subscriptions: u32 = 256, |v| (1..=65_536).contains(v), "1 to 65536";
+    /// Bytes of events that a connection may be sent before it grants more.
+    connection_credit_bytes: u64 = 1 << 20, |v| (1_024..=64 << 20).contains(v), "1024 to 67108864 (bytes)";
+    /// Bytes waiting for the socket above which no request is begun: who does not read is not worked for.
+    outbox_bytes: u64 = 1 << 20, |v| (65_536..=64 << 20).contains(v), "65536 to 67108864 (bytes)";
+    /// How long an access token is good. Shorter limits what a stolen one is worth.
+    access_token_ms: u64 = 900_000, |v| (1_000..=86_400_000).contains(v), "1000 to 86400000 (milliseconds)";
+    /// How long a sign-in lasts without being used.
+    refresh_token_ms: u64 = 2_592_000_000, |v| (60_000..=31_536_000_000).contains(v), "60000 to 31536000000 (milliseconds)";
+    /// Checks of passwords and tokens in a minute from one address: guessing must be slow.
+    sign_in_rate: u32 = 60, |v| (1..=1_000_000).contains(v), "1 to 1000000 (a minute)";
+    /// Reads in a second of one principal.
+    read_rate: u32 = 5_000, |v| (1..=10_000_000).contains(v), "1 to 10000000 (a second)";
+    /// Writes in a second of one principal.
+    write_rate: u32 = 1_000, |v| (1..=10_000_000).contains(v), "1 to 10000000 (a second)";
+    /// Passwords hashed at once: each takes a core for tens of milliseconds and 19 MiB.
+    password_hashes: u32 = 2, |v| (1..=256).contains(v), "1 to 256";
+    /// Passwords waiting to be hashed; more get `unavailable` at once rather than late.
+    password_queue: u32 = 64, |v| (1..=10_000).contains(v), "1 to 10000";
+    /// Pages that may open a socket, besides http://localhost, http://127.0.0.1 and http://[::1] at the server's port.
+    origins: Origins = Origins::default(), |_| true, "origins such as https://app.example.com, separated by commas";
+    /// Who may register.
+    registration: Registration = Registration::Open, |_| true, "open, invite or closed";
+    /// Runs that this server's engine executes at once.
+    engine_runs: u32 = 1_000, |v| (0..=100_000).contains(v), "0 to 100000";
+    /// How often a run is begun before it fails.
+    max_attempts: u32 = 5, |v| (1..=1_000).contains(v), "1 to 1000";
+    /// How fast the simulated model speaks.
+    simulated_tokens_per_s: f64 = 60.0, |v| (0.1..=1_000_000.0).contains(v), "0.1 to 1000000 (tokens a second)";
+    /// Bytes of encoded events that a followed run keeps in memory for readers near its head.
+    tail_bytes: u64 = 256 << 10, |v| (0..=64 << 20).contains(v), "0 to 67108864 (bytes)";
+}
+
+impl Settings {
+    /// Reads a TOML file of `key = value` lines, then `CREWLINE_<KEY>` from the environment, then flags of the form `key=value`.
+    ///
+    /// # Errors
+    /// The first setting that can't be taken: where it stands, and what it may be.
+    pub fn load(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>, flags: &[String]) -> Result<Self, SettingsError> {
+        let mut settings = Self::default();
+        if let Some(path) = file {
+            let at = |error: String| SettingsError(format!("{}: {error}", path.display()));
+            let text = std::fs::read_to_string(path).map_err(|error| at(format!("can't be read: {error}")))?;
+            let table: toml::Table = text.parse().map_err(|error: toml::de::Error| at(error.to_string()))?;
+            for (key, value) in table {
+                let text = match value {
+                    toml::Value::String(text) => text,
+                    toml::Value::Integer(integer) => integer.to_string(),
+                    toml::Value::Float(float) => float.to_string(),
+                    _ => return Err(at(format!("`{key}` is a number or a text"))),
+                };
+                settings.set(&key, &text).map_err(|error| at(error.0))?;
+            }
+        }
+        for (name, value) in environment {
+            // Other variables of the same prefix belong to clients and the command line.
+            let Some(key) = name.strip_prefix("CREWLINE_").map(str::to_ascii_lowercase) else { continue };
+            if Self::described().iter().any(|setting| setting.key == key) {
+                settings.set(&key, &value).map_err(|error| SettingsError(format!("{name}: {error}")))?;
+            }
+        }
+        for flag in flags {
+            let (key, value) = flag.split_once('=').ok_or_else(|| SettingsError(format!("`--set {flag}` is not of the form key=value")))?;
+            settings.set(key.trim(), value.trim())?;
+        }
+        Ok(settings)
+    }
+}
+
+fn unknown(key: &str) -> SettingsError {
+    let known: Vec<&str> = Settings::described().iter().map(|setting| setting.key).collect();
+    SettingsError(format!("there is no setting `{key}`; there are: {}", known.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("crewline.toml");
+        std::fs::write(&file, "heartbeat_ms = 1000\nlease_ms = 2000\ndrain_ms = 3000\norigins = \"https://a.example\"\n").unwrap();
+        let environment = [("CREWLINE_LEASE_MS", "2001"), ("CREWLINE_DRAIN_MS", "3001"), ("CREWLINE_TOKEN", "x"), ("HOME", "/")];
+        let environment = environment.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let settings = Settings::load(Some(&file), environment.into_iter(), &["drain_ms=3002".into()]).unwrap();
+        let expected = Settings {
+            heartbeat_ms: 1000,
+            lease_ms: 2001,
+            drain_ms: 3002,
+            origins: Origins(vec!["https://a.example".into()]),
+            ..Settings::default()
+        };
+        assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn a_value_out_of_bounds_is_refused_with_its_bounds() {
+        let mut settings = Settings::default();
+        let error = settings.set("heartbeat_ms", "99").unwrap_err();
+        assert_eq!(error.to_string(), "`heartbeat_ms` can't be `99`: it is 100 to 300000 (milliseconds)");
+        assert!(
+            settings.set("heartbeat", "1").unwrap_err().to_string().starts_with("there is no setting `heartbeat`; there are: heartbeat_ms")
+        );
+        assert!(settings.set("origins", "https://*.example.com").is_err());
+        assert!(settings.set("simulated_tokens_per_s", "NaN").is_err());
+        assert_eq!(settings, Settings::default());
+    }
+
+    #[test]
+    fn every_default_is_within_its_bounds() {
+        let mut settings = Settings::default();
+        for setting in Settings::described() {
+            settings.set(setting.key, &setting.default).unwrap();
+            assert!(!setting.reason.is_empty(), "{} has no reason", setting.key);
+        }
+        assert_eq!(settings, Settings::default());
+    }
+}
