@@ -5,13 +5,24 @@
 
 mod commit;
 mod entity;
+mod group;
+mod memory;
+mod schema;
 
 pub use commit::{Append, Block, Commit, CommitError, Committed, Expected, Guard, KeyedReply, MakeReply, RowChange, StoredReply, Told};
 pub use entity::{Column, ColumnKind, Condition, Direction, Entity, Json, Select, Stored, Table, Value};
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use crewline_protocol::value::{MutationKey, Offset, Revision, RunId, WorkspaceId};
+
+use memory::{Memory, MemorySnapshot};
 
 /// The database failed, or holds something that this version can't read.
 #[derive(Debug, thiserror::Error)]
@@ -48,10 +59,18 @@ pub type Tell = Arc<dyn Fn(Vec<Told>) + Send + Sync>;
 
 /// The store: cheap to clone, shared by all.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store(Arc<Kind>);
+
+enum Kind {
+    Memory { memory: Arc<Memory>, tell: Tell, closed: AtomicBool },
+}
 
 /// Rows and revisions as they were at one moment.
-pub struct Snapshot {}
+pub struct Snapshot(SnapshotKind);
+
+enum SnapshotKind {
+    Memory(MemorySnapshot),
+}
 
 /// Where a stream stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,19 +81,23 @@ pub struct StreamHead {
     pub complete: bool,
 }
 
-#[allow(unused_variables, clippy::unused_async)]
 impl Store {
     /// Opens the database, brings its schema up to date and starts the writer.
     ///
     /// # Errors
     /// Where it can't be reached, or a later version has already changed its schema.
     pub async fn open(location: &Location, tell: Tell) -> Result<Self, StoreError> {
-        unimplemented!()
+        match location {
+            Location::Memory => Ok(Self(Arc::new(Kind::Memory { memory: Arc::default(), tell, closed: AtomicBool::new(false) }))),
+            Location::Sqlite(_) | Location::Postgres(_) => Err(StoreError::Failed("not yet".into())),
+        }
     }
 
     /// The database's incarnation: made with it, so that a restored copy given a new one is known as another.
     pub fn epoch(&self) -> &str {
-        unimplemented!()
+        match &*self.0 {
+            Kind::Memory { .. } => "memory",
+        }
     }
 
     /// Carries a commit out and returns when it is durable.
@@ -83,65 +106,140 @@ impl Store {
     /// See [`CommitError`]; on any of them nothing of it was written, except that [`StoreError::Unavailable`] leaves open
     /// whether it was: a keyed commit sent again finds out.
     pub async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
-        unimplemented!()
+        match &*self.0 {
+            Kind::Memory { closed, .. } if closed.load(Ordering::Relaxed) => Err(StoreError::closed().into()),
+            Kind::Memory { memory, tell, .. } => memory.commit(&commit, tell).await,
+        }
     }
 
     /// Takes a snapshot: everything read from it was true at the same moment.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database is away, or all its readers are busy for too long.
     pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        unimplemented!()
+        match &*self.0 {
+            Kind::Memory { memory, .. } => Ok(Snapshot(SnapshotKind::Memory(memory.snapshot()))),
+        }
     }
 
     /// Reads the row with this id.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
     pub async fn get<E: Entity>(&self, id: impl Into<Value>) -> Result<Option<E>, StoreError> {
-        unimplemented!()
+        let id = id.into();
+        let values = match &*self.0 {
+            Kind::Memory { memory, .. } => memory.snapshot().get(E::TABLE, &id)?,
+        };
+        values.map(E::from_values).transpose()
     }
 
     /// Reads rows.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
     pub async fn select<E: Entity>(&self, select: &Select) -> Result<Vec<E>, StoreError> {
-        unimplemented!()
+        let rows = match &*self.0 {
+            Kind::Memory { memory, .. } => memory.snapshot().select(E::TABLE, select)?,
+        };
+        rows.into_iter().map(E::from_values).collect()
     }
 
     /// Reads the reply stored under a principal's key.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
     pub async fn reply(&self, principal: &str, key: MutationKey) -> Result<Option<StoredReply>, StoreError> {
-        unimplemented!()
+        match &*self.0 {
+            Kind::Memory { memory, .. } => Ok(memory.reply(principal, key)),
+        }
     }
 
     /// Where streams stand, one entry for each that exists.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
     pub async fn heads(&self, runs: &[RunId]) -> Result<Vec<(RunId, StreamHead)>, StoreError> {
-        unimplemented!()
+        match &*self.0 {
+            Kind::Memory { memory, .. } => Ok(memory.heads(runs)),
+        }
     }
 
     /// The revisions of workspaces, one entry for each that exists.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
     pub async fn revisions(&self, workspaces: &[WorkspaceId]) -> Result<Vec<(WorkspaceId, Revision)>, StoreError> {
-        unimplemented!()
+        match &*self.0 {
+            Kind::Memory { memory, .. } => Ok(memory.revisions(workspaces)),
+        }
     }
 
     /// Reads blocks of a run's log, from the one that holds the event after `after`, in order, until about `limit_bytes` are
     /// read (at least one block when there is one).
+    ///
+    /// # Errors
+    /// See [`StoreError`].
     pub async fn log_after(&self, run: RunId, after: Offset, limit_bytes: usize) -> Result<Vec<Arc<Block>>, StoreError> {
-        unimplemented!()
+        match &*self.0 {
+            Kind::Memory { memory, .. } => Ok(memory.log_after(run, after, limit_bytes)),
+        }
     }
 
     /// Finishes what the writer has taken on, then ends it. Later commits get [`StoreError::Unavailable`].
     pub async fn close(&self) {
-        unimplemented!()
+        match &*self.0 {
+            Kind::Memory { closed, .. } => closed.store(true, Ordering::Relaxed),
+        }
+    }
+
+    /// Opens the same memory once more, as a restarted server opens the same file; `None` for a database.
+    pub fn reopen_memory(&self, tell: Tell) -> Option<Self> {
+        match &*self.0 {
+            Kind::Memory { memory, .. } => {
+                Some(Self(Arc::new(Kind::Memory { memory: memory.clone(), tell, closed: AtomicBool::new(false) })))
+            }
+        }
     }
 }
 
-#[allow(unused_variables, clippy::unused_async)]
 impl Snapshot {
     /// A workspace's revision at this moment; 0 when there is none.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
     pub async fn revision(&mut self, workspace: WorkspaceId) -> Result<Revision, StoreError> {
-        unimplemented!()
+        match &mut self.0 {
+            SnapshotKind::Memory(snapshot) => Ok(snapshot.revision(workspace)),
+        }
     }
 
     /// Reads the row with this id.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
     pub async fn get<E: Entity>(&mut self, id: impl Into<Value>) -> Result<Option<E>, StoreError> {
-        unimplemented!()
+        let id = id.into();
+        let values = match &mut self.0 {
+            SnapshotKind::Memory(snapshot) => snapshot.get(E::TABLE, &id)?,
+        };
+        values.map(E::from_values).transpose()
     }
 
     /// Reads rows.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
     pub async fn select<E: Entity>(&mut self, select: &Select) -> Result<Vec<E>, StoreError> {
-        unimplemented!()
+        let rows = match &mut self.0 {
+            SnapshotKind::Memory(snapshot) => snapshot.select(E::TABLE, select)?,
+        };
+        rows.into_iter().map(E::from_values).collect()
+    }
+}
+
+impl StoreError {
+    fn closed() -> Self {
+        Self::Unavailable("the server is shutting down".into())
     }
 }

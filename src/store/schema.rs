@@ -1,0 +1,9 @@
+//! What the migrations say and the twin in memory must know.
+
+/// Columns of a table that no two rows share, besides its primary key; held to the migrations by a test.
+const UNIQUE: &[(&str, &[&str])] = &[("users", &["email"]), ("members", &["workspace_id", "user_id"])];
+
+/// The sets of columns of this table that no two rows share.
+pub(super) fn unique(table: &str) -> impl Iterator<Item = &'static [&'static str]> {
+    UNIQUE.iter().filter(move |(name, _)| *name == table).map(|(_, columns)| *columns)
+}
