@@ -13,6 +13,7 @@ use crate::{
     apps::Apps,
     clock::Clock,
     hub::Hub,
+    limits::Limits,
     settings::Settings,
     store::{Commit, CommitError, KeyedReply, Store, StoreError, StoredReply},
 };
@@ -31,6 +32,8 @@ pub struct Services {
     pub access: Access,
     /// What crews there are.
     pub apps: Apps,
+    /// How often somebody may ask.
+    pub limits: Limits,
 }
 
 /// One request's surroundings.

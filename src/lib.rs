@@ -6,6 +6,7 @@ pub mod clock;
 pub mod context;
 
 pub mod hub;
+pub mod limits;
 pub mod settings;
 pub mod store;
 pub mod stream;

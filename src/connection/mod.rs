@@ -1,0 +1,522 @@
+//! One task a socket: frames in, frames out, and every state of it a plain field. It knows nothing of runs, rooms or rows: requests
+//! go to dispatch, and what is followed is a log with offsets.
+
+mod deadlines;
+mod following;
+mod opening;
+mod outbox;
+mod wire;
+
+use std::{future::poll_fn, net::IpAddr, sync::Arc, task::Poll, time::Duration};
+
+use bytes::{Buf, Bytes};
+use crewline_protocol::{
+    MESSAGE_BYTES_BEFORE_SIGN_IN,
+    close::CloseCode,
+    fault::{Fault, FaultCode},
+    follow::{CREDIT_BYTES, CREDIT_CAP_BYTES, EndedWhy, SubscribeOptions, Target},
+    frame::{Body, ClientFrame, ServerFrame},
+    opening::{Goaway, GoawayWhy, Notice, ReplyOptions},
+    value::{ConnectionId, Offset, encode},
+};
+use futures::{
+    FutureExt, StreamExt,
+    future::{AbortHandle, Abortable, BoxFuture},
+    stream::FuturesUnordered,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, Sleep},
+};
+use tracing::{debug, info};
+
+use self::{
+    deadlines::{Deadlines, Due},
+    following::{ReadWanted, Subscriptions, refuse},
+    outbox::Outbox,
+    wire::{Event, Wire},
+};
+use crate::{
+    access::{Identity, Refused},
+    context::Services,
+    dispatch::{Begun, Reply, Router},
+    hub::{Letters, Mailbox, Registered},
+    store::{Block, StreamHead},
+    stream::Wanted,
+};
+
+/// What reaches the socket in one flush at most, so that control frames never wait behind much.
+const FED_BYTES: usize = 256 << 10;
+/// What is read from a log at a time.
+const READ_BYTES: usize = 256 << 10;
+/// A client that asks for too much at once is told to wait this long.
+const TOO_MANY_RETRY_MS: i64 = 100;
+
+/// What a connection shares with the rest of its node.
+#[derive(Clone)]
+pub struct Node {
+    /// What the rooms share.
+    pub services: Arc<Services>,
+    /// Who carries out which operation.
+    pub router: Arc<Router>,
+}
+
+/// What a socket was given when it was let in.
+pub trait Place: Send {
+    /// Why it is not let in, if it is not.
+    fn refused(&self) -> Option<Fault>;
+    /// Somebody has signed in on it.
+    fn signed_in(&mut self);
+}
+
+/// Serves one socket, from its upgrade to its close.
+pub async fn serve<S, P>(stream: S, early: Vec<u8>, address: IpAddr, node: Node, place: P)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    P: Place,
+{
+    let wire = Wire::new(stream, early).await;
+    if let Some(fault) = place.refused() {
+        let mut outbox = Outbox::default();
+        fault_frame(&mut outbox, 0, &fault);
+        return wire.close(outbox.last_words(), CloseCode::TooManyConnections).await;
+    }
+    let id = node.services.clock.id(ConnectionId::new);
+    let mut connection = Connection::new(wire, id, address, node, place);
+    let ended = connection.run().await;
+    connection.leave(ended).await;
+}
+
+struct Connection<S, P> {
+    id: ConnectionId,
+    address: IpAddr,
+    node: Node,
+    place: P,
+    wire: Wire<S>,
+    outbox: Outbox,
+    deadlines: Deadlines,
+    timer: std::pin::Pin<Box<Sleep>>,
+    mailbox: Arc<Mailbox>,
+    registered: Registered,
+    phase: Phase,
+    identity: Option<Arc<Identity>>,
+    /// What is left of the message that is being read.
+    message: Bytes,
+    last_request: u64,
+    last_sub: u64,
+    requests: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// Requests that are open: how to stop one, where it may be stopped.
+    open: Vec<(u64, Option<AbortHandle>)>,
+    subscriptions: Subscriptions,
+    /// Requests that may sign the connection in, while nobody is: what comes after them waits.
+    signing_in: usize,
+    draining: bool,
+}
+
+/// How far the opening is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Hello has not come.
+    Silent,
+    /// Hello's token is being checked; what comes after waits.
+    Greeting,
+    /// Open.
+    Open,
+}
+
+/// Something that was waited for.
+enum Done {
+    Greeted(Result<Option<Identity>, Refused>),
+    Request(u64, Result<Reply, Fault>),
+    Cancelled(u64),
+    Followed(u64, Result<StreamHead, Fault>),
+    Read(u64, Result<Vec<Arc<Block>>, Fault>),
+}
+
+/// What woke the connection.
+enum Wake {
+    Wire(Event),
+    Done(Done),
+    Mail,
+    Time,
+}
+
+/// How a connection ends.
+enum Ended {
+    /// The socket is gone.
+    Gone,
+    /// The server closes, and says why.
+    Close(CloseCode, Fault),
+}
+
+impl Ended {
+    fn close(code: CloseCode, message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        Self::Close(code, Fault::new(code.fault().unwrap_or(FaultCode::Disconnected), message))
+    }
+    fn malformed(what: impl std::fmt::Display) -> Self {
+        Self::close(CloseCode::ProtocolError, what.to_string())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
+    fn new(wire: Wire<S>, id: ConnectionId, address: IpAddr, node: Node, place: P) -> Self {
+        let now = Instant::now();
+        let deadlines = Deadlines::new(&node.services.settings, now);
+        let mailbox = Arc::<Mailbox>::default();
+        let registered = node.services.hub.register(id, mailbox.clone());
+        let credit = i64::try_from(node.services.settings.connection_credit_bytes).unwrap_or(i64::MAX);
+        Self {
+            id,
+            address,
+            place,
+            wire,
+            outbox: Outbox::default(),
+            timer: Box::pin(tokio::time::sleep_until(deadlines.next())),
+            deadlines,
+            mailbox,
+            registered,
+            phase: Phase::Silent,
+            identity: None,
+            message: Bytes::new(),
+            last_request: 0,
+            last_sub: 0,
+            requests: FuturesUnordered::new(),
+            open: Vec::new(),
+            subscriptions: Subscriptions::new(credit),
+            signing_in: 0,
+            draining: false,
+            node,
+        }
+    }
+
+    async fn run(&mut self) -> Ended {
+        loop {
+            if let Err(ended) = self.work().await {
+                return ended;
+            }
+            match self.wake().await {
+                Wake::Wire(event) => {
+                    if let Err(ended) = self.on_wire(event) {
+                        return ended;
+                    }
+                }
+                Wake::Done(done) => {
+                    if let Err(ended) = self.on_done(done) {
+                        return ended;
+                    }
+                }
+                Wake::Mail => {
+                    let letters = self.mailbox.take();
+                    if let Err(ended) = self.on_mail(letters) {
+                        return ended;
+                    }
+                }
+                Wake::Time => {}
+            }
+        }
+    }
+
+    /// Does all that can be done without waiting: frames that came, requests that are done at once, events that may go, and the
+    /// socket's next bytes.
+    async fn work(&mut self) -> Result<(), Ended> {
+        loop {
+            self.read_frames()?;
+            match self.requests.next().now_or_never().flatten() {
+                Some(done) => self.on_done(done)?,
+                None => break,
+            }
+        }
+        let now = Instant::now();
+        while let Some(due) = self.deadlines.due(now) {
+            match due {
+                Due::Ping => {
+                    self.outbox.control(&ServerFrame::Ping(Body::own(&[0])));
+                }
+                Due::TokenNotice(expires_at) => {
+                    let body = encode(&Notice::TokenExpiring { expires_at });
+                    self.outbox.control(&ServerFrame::Notice(Body::own(&body)));
+                }
+                Due::Close(code, message) => return Err(Ended::close(code, message)),
+            }
+        }
+        self.send_events();
+        if !self.wire.is_flushing() {
+            let mut fed = 0;
+            while fed < FED_BYTES {
+                let Some(message) = self.outbox.next() else { break };
+                fed += message.len();
+                self.wire.feed(message).await.map_err(|_| Ended::Gone)?;
+            }
+        }
+        self.deadlines.writing(now, self.wire.is_flushing(), self.wire.written());
+        let next = self.deadlines.next();
+        // A timer that fires early only asks again, so that it is moved when something is due before it, and else left alone.
+        if next < self.timer.deadline() || self.timer.is_elapsed() {
+            self.timer.as_mut().reset(next);
+        }
+        Ok(())
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let reading = self.message.is_empty() && self.begins_work();
+        let Self { wire, requests, timer, mailbox, .. } = self;
+        let socket = poll_fn(|cx| wire.poll(cx, reading));
+        let done = poll_fn(|cx| match requests.poll_next_unpin(cx) {
+            Poll::Ready(Some(done)) => Poll::Ready(done),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        });
+        tokio::select! {
+            biased;
+            event = socket => Wake::Wire(event),
+            done = done => Wake::Done(done),
+            () = mailbox.arrived() => Wake::Mail,
+            () = timer.as_mut() => Wake::Time,
+        }
+    }
+
+    /// Whether frames are read now. Not while who asks does not read, nor before it is known who asks.
+    fn begins_work(&self) -> bool {
+        let limit = usize::try_from(self.node.services.settings.outbox_bytes).unwrap_or(usize::MAX);
+        let waits_for_sign_in = self.phase == Phase::Greeting || (self.identity.is_none() && self.signing_in > 0);
+        self.outbox.bytes() < limit && !waits_for_sign_in
+    }
+
+    fn on_wire(&mut self, event: Event) -> Result<(), Ended> {
+        match event {
+            Event::Message(message) => {
+                self.deadlines.heard(Instant::now());
+                if message.is_empty() {
+                    return Err(Ended::malformed("an empty message"));
+                }
+                if self.identity.is_none() && message.len() > MESSAGE_BYTES_BEFORE_SIGN_IN {
+                    let limit = MESSAGE_BYTES_BEFORE_SIGN_IN;
+                    let message = format!("a message has at most {limit} bytes until somebody has signed in");
+                    return Err(Ended::close(CloseCode::TooLarge, message));
+                }
+                self.message = message;
+            }
+            Event::Heard => self.deadlines.heard(Instant::now()),
+            Event::Flushed => {}
+            Event::Gone => return Err(Ended::Gone),
+            Event::Violation(what) => return Err(Ended::malformed(what)),
+            Event::TooLarge => return Err(Ended::close(CloseCode::TooLarge, "a message is larger than the limit of 1 MiB")),
+        }
+        Ok(())
+    }
+
+    /// Carries out the message's frames, as long as work may be begun.
+    fn read_frames(&mut self) -> Result<(), Ended> {
+        while !self.message.is_empty() && self.begins_work() {
+            // The bytes are held apart from `self` while a frame borrows them.
+            let message = self.message.clone();
+            let mut rest: &[u8] = &message;
+            let frame = ClientFrame::read(&mut rest).map_err(Ended::malformed)?;
+            self.message.advance(message.len() - rest.len());
+            self.on_frame(frame)?;
+        }
+        Ok(())
+    }
+
+    fn on_frame(&mut self, frame: ClientFrame<'_>) -> Result<(), Ended> {
+        if (self.phase == Phase::Silent) != matches!(frame, ClientFrame::Hello(_)) {
+            return Err(Ended::malformed("hello is the first frame, and comes once"));
+        }
+        match frame {
+            ClientFrame::Hello(body) => self.hello(body)?,
+            ClientFrame::Request { id, operation, input, options } => {
+                if id <= self.last_request {
+                    return Err(Ended::malformed(format_args!("request {id} does not come after {}", self.last_request)));
+                }
+                self.last_request = id;
+                self.request(id, operation, input, options);
+            }
+            ClientFrame::Cancel { id } => {
+                if let Some((_, Some(abort))) = self.open.iter().find(|(open, _)| *open == id) {
+                    abort.abort();
+                }
+            }
+            ClientFrame::Subscribe { sub, target, options } => {
+                if sub <= self.last_sub {
+                    return Err(Ended::malformed(format_args!("subscription {sub} does not come after {}", self.last_sub)));
+                }
+                self.last_sub = sub;
+                if let Err(fault) = self.subscribe(sub, target, options) {
+                    refuse(sub, fault, &mut self.outbox);
+                }
+            }
+            ClientFrame::Credit { sub, bytes } => {
+                self.subscriptions.grant(sub, bytes).map_err(|_| Ended::malformed("a grant of credit below 1"))?;
+            }
+            ClientFrame::Unsubscribe { sub } => self.subscriptions.remove(sub),
+            ClientFrame::Presence { .. } | ClientFrame::Pong(_) => {}
+            ClientFrame::Ping(nonce) => {
+                self.outbox.control(&ServerFrame::Pong(nonce));
+            }
+        }
+        Ok(())
+    }
+
+    fn request(&mut self, id: u64, operation: &str, input: Body<'_>, options: Option<Body<'_>>) {
+        let begun = if self.draining {
+            Err(Fault::new(FaultCode::Unavailable, "this server is leaving: connect anew and send it again with the same key"))
+        } else if self.open.len() >= self.node.services.settings.requests as usize {
+            let message = format!("{} requests are open at once here: wait for some", self.open.len());
+            Err(Fault::new(FaultCode::TooMany, message).after_ms(TOO_MANY_RETRY_MS))
+        } else {
+            let Node { services, router } = &self.node;
+            router.begin(services, self.identity.as_ref(), self.address, operation, input, options)
+        };
+        let Begun { mut reply, cancellable, may_sign_in } = match begun {
+            Ok(begun) => begun,
+            Err(fault) => return fault_frame(&mut self.outbox, id, &fault),
+        };
+        // Most reads are done at the first look: they cost no task, no queue and no second look.
+        if !may_sign_in && let Some(reply) = (&mut reply).now_or_never() {
+            return self.reply(id, reply);
+        }
+        self.signing_in += usize::from(may_sign_in);
+        let waited = async move { Done::Request(id, reply.await) };
+        if cancellable {
+            let (abort, registration) = AbortHandle::new_pair();
+            self.open.push((id, Some(abort)));
+            self.requests.push(Abortable::new(waited, registration).map(move |done| done.unwrap_or(Done::Cancelled(id))).boxed());
+        } else {
+            self.open.push((id, None));
+            self.requests.push(waited.boxed());
+        }
+    }
+
+    fn subscribe(&mut self, sub: u64, target: Body<'_>, options: Option<Body<'_>>) -> Result<(), Fault> {
+        let target: Target = target.decode()?;
+        let options: SubscribeOptions = options.map(Body::decode).transpose()?.unwrap_or_default();
+        let from = options.from.unwrap_or_default();
+        if from < 0 {
+            return Err(Fault::invalid("from", "range", "an offset is 0 or more"));
+        }
+        let credit = options.credit.unwrap_or(CREDIT_BYTES).min(CREDIT_CAP_BYTES);
+        if credit < 0 {
+            return Err(Fault::invalid("credit", "range", "credit is 0 or more"));
+        }
+        if self.draining {
+            return Err(Fault::new(FaultCode::Unavailable, "this server is leaving: connect anew and subscribe there"));
+        }
+        let limit = self.node.services.settings.subscriptions;
+        if self.subscriptions.len() >= limit as usize {
+            let message = format!("{limit} subscriptions are open at once here: end some");
+            return Err(Fault::new(FaultCode::TooMany, message).after_ms(TOO_MANY_RETRY_MS));
+        }
+        let Node { services, router } = &self.node;
+        let head = router.follow(services, self.identity.as_ref(), target.run)?;
+        // Followed before the head is read, so that nothing falls between.
+        let following = services.hub.follow(target.run, &self.mailbox, sub);
+        let wanted = target.only.map_or(Wanted::All, Wanted::Only);
+        self.subscriptions.add(sub, target.run, wanted, Offset(from), credit, following);
+        self.requests.push(async move { Done::Followed(sub, head.await) }.boxed());
+        Ok(())
+    }
+
+    fn on_done(&mut self, done: Done) -> Result<(), Ended> {
+        match done {
+            Done::Greeted(greeted) => self.greeted(greeted)?,
+            Done::Request(id, reply) => {
+                self.close_request(id);
+                self.reply(id, reply);
+            }
+            Done::Cancelled(id) => {
+                self.close_request(id);
+                fault_frame(&mut self.outbox, id, &Fault::new(FaultCode::Cancelled, "cancelled as asked"));
+            }
+            Done::Followed(sub, head) => self.subscriptions.begin(sub, head, &mut self.outbox),
+            Done::Read(sub, blocks) => self.subscriptions.read(sub, blocks, &mut self.outbox),
+        }
+        Ok(())
+    }
+
+    fn close_request(&mut self, id: u64) {
+        self.open.retain(|(open, _)| *open != id);
+        self.signing_in = self.signing_in.min(self.open.len());
+        if self.open.is_empty() {
+            self.signing_in = 0;
+        }
+    }
+
+    fn reply(&mut self, id: u64, reply: Result<Reply, Fault>) {
+        match reply {
+            Ok(Reply { output, as_of, signs_in }) => {
+                let options = as_of.map(|as_of| encode(&ReplyOptions { as_of: Some(as_of) }));
+                let options = options.as_deref().map(Body::own);
+                self.outbox.control(&ServerFrame::Reply { id, output: Body::own(&output), options });
+                if let Some(identity) = signs_in {
+                    self.sign_in(identity);
+                }
+            }
+            Err(fault) => fault_frame(&mut self.outbox, id, &fault),
+        }
+    }
+
+    fn on_mail(&mut self, letters: Letters) -> Result<(), Ended> {
+        for sub in letters.grown {
+            self.subscriptions.grown(sub);
+        }
+        if let Some(identity) = letters.identity {
+            let body = encode(&Notice::PrincipalChanged { principal: identity.principal.clone() });
+            self.outbox.control(&ServerFrame::Notice(Body::own(&body)));
+            if identity.principal.role.rank().is_none() {
+                self.subscriptions.end_all(EndedWhy::Forbidden, &mut self.outbox);
+            }
+            self.sign_in(identity);
+        }
+        if let Some((code, fault)) = letters.close {
+            return Err(Ended::Close(code, fault));
+        }
+        if let Some(within) = letters.drain {
+            self.drain(within);
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, within: Duration) {
+        self.draining = true;
+        self.deadlines.drain(Instant::now(), within);
+        let ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        let body = encode(&Goaway { why: GoawayWhy::Shutdown, reconnect_within_ms: ms, drain_ms: ms });
+        self.outbox.control(&ServerFrame::Goaway(Body::own(&body)));
+    }
+
+    fn send_events(&mut self) {
+        let mut reads = Vec::new();
+        self.subscriptions.send(&mut self.outbox, &mut reads);
+        for ReadWanted { sub, run, after } in reads {
+            let store = self.node.services.store.clone();
+            let read = async move {
+                let blocks = store.log_after(run, after, READ_BYTES).await;
+                Done::Read(sub, blocks.map_err(|_| Fault::new(FaultCode::Unavailable, "the database is away")))
+            };
+            self.requests.push(read.boxed());
+        }
+    }
+
+    fn sign_in(&mut self, identity: Arc<Identity>) {
+        let calendar = self.node.services.clock.now();
+        self.deadlines.signed_in(Instant::now(), calendar, identity.expires_at);
+        self.place.signed_in();
+        self.registered.signed_in(identity.clone());
+        debug!(connection = %self.id, user = %identity.user, workspace = %identity.workspace, "signed in");
+        self.identity = Some(identity);
+    }
+
+    async fn leave(mut self, ended: Ended) {
+        let Ended::Close(code, fault) = ended else {
+            debug!(connection = %self.id, "the socket is gone");
+            return;
+        };
+        info!(connection = %self.id, code = code.code(), reason = %fault.message, "closed");
+        fault_frame(&mut self.outbox, 0, &fault);
+        self.wire.close(self.outbox.last_words(), code).await;
+    }
+}
+
+fn fault_frame(outbox: &mut Outbox, id: u64, fault: &Fault) {
+    let fault = encode(fault);
+    outbox.control(&ServerFrame::Fault { id, fault: Body::own(&fault) });
+}

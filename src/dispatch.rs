@@ -1,0 +1,304 @@
+//! From a request to its reply: which operation, who asks, how often, under which key, with what input.
+
+use std::{collections::HashMap, future::Future, net::IpAddr, sync::Arc, time::Duration};
+
+use crewline_protocol::{
+    OPERATIONS,
+    fault::{Fault, FaultCode, FieldFault},
+    frame::Body,
+    opening::RequestOptions,
+    operation::{Access, Kind, Operation, OperationSpec},
+    value::{Millis, MutationKey, Revision, RunId, encode},
+};
+use futures::future::BoxFuture;
+use ring::digest::{SHA256, digest};
+use tracing::{Instrument, error, info_span, warn};
+
+use crate::{
+    access::{Identity, policy},
+    context::{Answer, Context, Failure, RequestKey, Services},
+    runs,
+    store::StreamHead,
+};
+
+/// How often a handler is run again when what it had loaded changed before it could write.
+const ATTEMPTS: usize = 3;
+/// How long a mutation's reply is kept under its key.
+const KEY_LIFE_MS: i64 = 24 * 60 * 60 * 1000;
+/// How far ahead of the server's clock a key may be made.
+const KEY_AHEAD_MS: i64 = 5 * 60 * 1000;
+
+/// An operation's answer, encoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    /// The encoded output.
+    pub output: Vec<u8>,
+    /// The revision at which it is true.
+    pub as_of: Option<Revision>,
+    /// Who the connection is signed in as from now on.
+    pub signs_in: Option<Arc<Identity>>,
+}
+
+/// A request that is being carried out.
+pub struct Begun {
+    /// Gives the reply.
+    pub reply: BoxFuture<'static, Result<Reply, Fault>>,
+    /// Whether it may be dropped half-way: nothing is written then.
+    pub cancellable: bool,
+    /// Whether it may sign the connection in: what comes after it waits for that.
+    pub may_sign_in: bool,
+}
+
+/// Which handler carries out which operation.
+pub struct Router {
+    routes: HashMap<&'static str, Route>,
+}
+
+struct Route {
+    spec: &'static OperationSpec,
+    prepare: Prepare,
+}
+
+type Prepare = Box<dyn Fn(Body<'_>) -> Result<Prepared, Fault> + Send + Sync>;
+
+/// A handler with its decoded input.
+struct Prepared {
+    digest: [u8; 32],
+    run: Box<dyn Fn(Context) -> BoxFuture<'static, Result<Reply, Failure>> + Send + Sync>,
+}
+
+impl Router {
+    /// Every operation with its handler.
+    pub fn new() -> Self {
+        use crate::{auth, sessions};
+        Self { routes: HashMap::new() }
+            .handle(auth::register)
+            .handle(auth::login)
+            .handle(auth::refresh)
+            .handle(auth::authenticate)
+            .handle(auth::logout)
+            .handle(auth::me)
+            .handle(sessions::create)
+            .handle(runs::start)
+            .handle(runs::get)
+            .handle(runs::list)
+            .handle(runs::cancel)
+    }
+
+    /// Binds a handler to the operation that its argument is.
+    fn handle<O, F, Fut>(mut self, handler: F) -> Self
+    where
+        O: Operation,
+        F: Fn(Context, O) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Answer<O::Output>, Failure>> + Send + 'static,
+    {
+        let prepare: Prepare = Box::new(move |body| {
+            let input: O = body.decode()?;
+            validate(&input)?;
+            let digest = if O::KIND == Kind::Mutation { sha256(&encode(&input)) } else { [0; 32] };
+            let handler = handler.clone();
+            let run = move |cx| -> BoxFuture<'static, Result<Reply, Failure>> {
+                let answer = handler(cx, input.clone());
+                Box::pin(async move {
+                    let Answer { output, as_of, signs_in } = answer.await?;
+                    Ok(Reply { output: encode(&output), as_of, signs_in })
+                })
+            };
+            Ok(Prepared { digest, run: Box::new(run) })
+        });
+        if let Some(spec) = OPERATIONS.iter().find(|spec| spec.name == O::NAME) {
+            self.routes.insert(O::NAME, Route { spec, prepare });
+        }
+        self
+    }
+
+    /// Begins a request: everything that can be said without waiting is checked here, in the protocol's order.
+    ///
+    /// # Errors
+    /// The request's fault, when it is refused at once.
+    pub fn begin(
+        &self,
+        services: &Arc<Services>,
+        identity: Option<&Arc<Identity>>,
+        address: IpAddr,
+        operation: &str,
+        input: Body<'_>,
+        options: Option<Body<'_>>,
+    ) -> Result<Begun, Fault> {
+        let options: RequestOptions = options.map(Body::decode).transpose()?.unwrap_or_default();
+        let Some(Route { spec, prepare }) = self.routes.get(operation) else {
+            return Err(Fault::new(FaultCode::UnknownOperation, format!("there is no operation `{}`", operation.escape_debug())));
+        };
+        let now = services.clock.now();
+        policy::check(identity.map(AsRef::as_ref), spec.access, now)?;
+        services.limits.check(spec.rate, identity.map(AsRef::as_ref), address)?;
+        let key = (spec.kind == Kind::Mutation).then(|| mutation_key(options.key.as_deref(), now)).transpose()?;
+        let prepared = prepare(input);
+        let (digest, run) = match prepared {
+            Ok(Prepared { digest, run }) => (digest, Ok(run)),
+            Err(fault) => ([0; 32], Err(fault)),
+        };
+        let key = key.zip(identity).map(|(key, identity)| {
+            Arc::new(RequestKey { principal: identity.principal.id.clone(), key, operation: spec.name, digest })
+        });
+        if let (Err(fault), None) = (&run, &key) {
+            return Err(fault.clone());
+        }
+        let cx = Context { services: services.clone(), identity: identity.cloned(), address, key };
+        let timeout = options.timeout_ms.map(Duration::from_millis);
+        let span = info_span!("request", operation = spec.name);
+        Ok(Begun {
+            reply: Box::pin(within(timeout, carry_out(cx, run, spec.name)).instrument(span)),
+            cancellable: spec.kind == Kind::Read,
+            may_sign_in: spec.access == Access::Anyone,
+        })
+    }
+
+    /// Begins to follow a run: whether this principal may, and where its stream stands.
+    ///
+    /// # Errors
+    /// The fault with which the subscription is refused.
+    pub fn follow(
+        &self,
+        services: &Arc<Services>,
+        identity: Option<&Arc<Identity>>,
+        run: RunId,
+    ) -> Result<BoxFuture<'static, Result<StreamHead, Fault>>, Fault> {
+        policy::check(identity.map(AsRef::as_ref), Access::Viewer, services.clock.now())?;
+        let Some(workspace) = identity.map(|identity| identity.workspace) else { return Err(Fault::not_found()) };
+        let services = services.clone();
+        Ok(Box::pin(async move {
+            let head = async {
+                runs::load(&services, workspace, run).await?;
+                let heads = services.store.heads(&[run]).await?;
+                Ok(heads.first().map_or(StreamHead { head: Default::default(), complete: false }, |(_, head)| *head))
+            };
+            head.await.map_err(|failure| fault_of(failure, &services, "subscribe"))
+        }))
+    }
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+type Run = Box<dyn Fn(Context) -> BoxFuture<'static, Result<Reply, Failure>> + Send + Sync>;
+
+async fn carry_out(cx: Context, run: Result<Run, Fault>, operation: &'static str) -> Result<Reply, Fault> {
+    let failure = match run {
+        Ok(run) => match attempt(&cx, &run).await {
+            Ok(reply) => return Ok(reply),
+            Err(failure) => failure,
+        },
+        Err(fault) => Failure::Fault(fault),
+    };
+    // A request that was answered before is answered the same, also when its handler would refuse it by now.
+    if let Some(key) = cx.key.as_deref() {
+        match cx.services.store.reply(&key.principal, key.key).await {
+            Ok(Some(stored)) if stored.operation == key.operation && stored.digest == key.digest => {
+                let as_of = (stored.revision.0 > 0).then_some(stored.revision);
+                return Ok(Reply { output: stored.reply.to_vec(), as_of, signs_in: None });
+            }
+            Ok(Some(_)) => {
+                return Err(Fault::new(FaultCode::KeyReused, "this key was used for another operation or input: make a new one for each mutation"));
+            }
+            Ok(None) => {}
+            Err(error) => return Err(fault_of(error.into(), &cx.services, operation)),
+        }
+    }
+    Err(fault_of(failure, &cx.services, operation))
+}
+
+async fn attempt(cx: &Context, run: &Run) -> Result<Reply, Failure> {
+    let mut attempts = 1;
+    loop {
+        match run(cx.clone()).await {
+            Err(Failure::Stale(_)) if attempts < ATTEMPTS => attempts += 1,
+            done => return done,
+        }
+    }
+}
+
+async fn within(timeout: Option<Duration>, reply: impl Future<Output = Result<Reply, Fault>>) -> Result<Reply, Fault> {
+    let Some(timeout) = timeout else { return reply.await };
+    tokio::time::timeout(timeout, reply).await.unwrap_or_else(|_| {
+        Err(Fault::new(FaultCode::Timeout, format!("not done within {} ms: send it again with the same key", timeout.as_millis())))
+    })
+}
+
+/// What the peer is told of a failure. What it is not told goes to the log, under a reference that both have.
+fn fault_of(failure: Failure, services: &Services, operation: &str) -> Fault {
+    let reference = |code, message| {
+        let reference: String = services.clock.random::<6>().iter().map(|byte| format!("{byte:02x}")).collect();
+        Fault { reference: Some(reference), ..Fault::new(code, message) }
+    };
+    match failure {
+        Failure::Fault(fault) | Failure::Stale(fault) => fault,
+        Failure::Error(cause) => {
+            let fault = reference(FaultCode::Internal, "something is wrong in the server: its log has more under the reference");
+            error!(operation, reference = fault.reference, error = %cause, "a handler failed");
+            fault
+        }
+        Failure::Unavailable(cause) => {
+            let fault = reference(FaultCode::Unavailable, "the database is away: send it again with the same key");
+            warn!(operation, reference = fault.reference, error = %cause, "the database is away");
+            fault
+        }
+    }
+}
+
+fn mutation_key(key: Option<&str>, now: Millis) -> Result<MutationKey, Fault> {
+    let text = key.ok_or_else(|| {
+        Fault::new(FaultCode::KeyRequired, "a mutation needs `key`, a UUIDv7 made once and kept through retries, in its options")
+    })?;
+    let key: MutationKey = text.parse().map_err(|error: crewline_protocol::value::MalformedId| Fault::invalid("key", "format", error.to_string()))?;
+    let age = now.since(key.made_at());
+    if (-KEY_AHEAD_MS..=KEY_LIFE_MS).contains(&age) {
+        return Ok(key);
+    }
+    Err(Fault::new(FaultCode::KeyExpired, "the key is older than 24 hours or over 5 minutes ahead: look whether it happened, then make a new one"))
+}
+
+fn validate<O: Operation>(input: &O) -> Result<(), Fault> {
+    let Err(report) = input.validate() else { return Ok(()) };
+    let fields = report.iter().map(|(path, error)| FieldFault {
+        path: path.to_string(),
+        code: "range".into(),
+        message: error.message().to_owned(),
+    });
+    Err(Fault::invalid_fields(fields.collect()))
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_has_its_handler() {
+        let router = Router::new();
+        let without: Vec<&str> = OPERATIONS.iter().map(|spec| spec.name).filter(|name| !router.routes.contains_key(name)).collect();
+        assert_eq!(without, Vec::<&str>::new());
+        assert_eq!(router.routes.len(), OPERATIONS.len());
+    }
+
+    #[test]
+    fn a_key_is_a_uuid_v7_of_the_last_day() {
+        let now = Millis(1_700_000_000_000);
+        let made = |at: i64| MutationKey::new(Millis(at), [1; 10]).to_string();
+        let code = |key: Option<&str>| mutation_key(key, now).map_err(|fault| fault.code);
+        assert_eq!(code(None), Err(FaultCode::KeyRequired));
+        assert_eq!(code(Some("x")), Err(FaultCode::Invalid));
+        assert!(code(Some(&made(now.0 - KEY_LIFE_MS))).is_ok());
+        assert_eq!(code(Some(&made(now.0 - KEY_LIFE_MS - 1))), Err(FaultCode::KeyExpired));
+        assert!(code(Some(&made(now.0 + KEY_AHEAD_MS))).is_ok());
+        assert_eq!(code(Some(&made(now.0 + KEY_AHEAD_MS + 1))), Err(FaultCode::KeyExpired));
+    }
+}

@@ -1,0 +1,186 @@
+//! A server put together: store, rooms, engine, door, and the order in which they start and stop.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{net::TcpSocket, sync::watch, task::JoinHandle};
+use tracing::info;
+
+use crate::{
+    access::Access,
+    apps::{App, Apps, Problem},
+    clock::Clock,
+    connection::{self, Node},
+    context::Services,
+    dispatch::Router,
+    door::{self, Door},
+    engine::{Engine, EngineHandle},
+    hub::Hub,
+    limits::Limits,
+    settings::Settings,
+    store::{Location, Store, StoreError},
+    sweep::sweep_forever,
+};
+
+/// Connections that the operating system holds until they are accepted: a reconnecting crowd comes at once.
+const BACKLOG: u32 = 4_096;
+
+/// What a server is started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The address to listen on; port 0: one that is free.
+    pub listen: SocketAddr,
+    /// The folder of the signing key, the node's id and, without `database`, the SQLite file. Made when it is missing.
+    pub data: PathBuf,
+    /// A `postgres://` URL; absent: SQLite in the data folder.
+    pub database: Option<String>,
+    /// The app's folder; absent: KP, which is built in.
+    pub app: Option<PathBuf>,
+    /// Limits and intervals.
+    pub settings: Settings,
+}
+
+/// Why a server can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder can't be used.
+    #[error("the data folder {0} can't be used: {1}")]
+    Data(PathBuf, std::io::Error),
+    /// The address can't be listened on.
+    #[error("can't listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// The database's URL is of no kind that is known.
+    #[error("`{0}` is no database: give postgres://user@host/name, or leave it out for SQLite in the data folder")]
+    Database(String),
+    /// The database can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The app's folder has problems.
+    #[error("the app has {} problem(s):\n{}", .0.len(), lines(.0))]
+    App(Vec<Problem>),
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("  {problem}")).collect::<Vec<_>>().join("\n")
+}
+
+/// A server that listens.
+pub struct Server {
+    address: SocketAddr,
+    services: Arc<Services>,
+    engine: EngineHandle,
+    draining: watch::Sender<bool>,
+    door: JoinHandle<()>,
+    sweep: JoinHandle<()>,
+}
+
+/// Where the rows of a server with these options are.
+///
+/// # Errors
+/// For a database URL of a kind that is not known.
+pub fn location(data: &Path, database: Option<&str>) -> Result<Location, StartError> {
+    match database {
+        None => Ok(Location::Sqlite(data.join("crewline.db"))),
+        Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => Ok(Location::Postgres(url.to_owned())),
+        Some(url) => Err(StartError::Database(url.to_owned())),
+    }
+}
+
+impl Server {
+    /// Starts a server; it serves when this returns.
+    ///
+    /// # Errors
+    /// See [`StartError`]; each says what to do.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let Options { listen, data, database, app, settings } = options;
+        let location = location(&data, database.as_deref())?;
+        std::fs::create_dir_all(&data).map_err(|error| StartError::Data(data.clone(), error))?;
+        let app = match app {
+            Some(folder) => App::read(&folder).map_err(StartError::App)?,
+            None => App::built_in(),
+        };
+        let listener = listen_on(listen).map_err(|error| StartError::Listen(listen, error))?;
+        let address = listener.local_addr().map_err(|error| StartError::Listen(listen, error))?;
+
+        let clock = Clock::system();
+        let hub = Hub::new(usize::try_from(settings.tail_bytes).unwrap_or(usize::MAX));
+        let tell_hub = hub.clone();
+        let store = Store::open(&location, Arc::new(move |told| tell_hub.told(told))).await?;
+        let at_data = |error| StartError::Data(data.clone(), error);
+        let access = Access::open(&data, store.clone(), clock.clone(), &settings).await.map_err(at_data)?;
+        let node = crate::leases::node_id(&data, &clock).map_err(at_data)?;
+        let apps = Apps::serve(app, &store, clock.now()).await?;
+        let limits = Limits::new(&settings);
+        let services = Arc::new(Services { settings, clock, store, hub, access, apps, limits });
+
+        let engine = Engine::start(services.clone(), node);
+        let sweep = tokio::spawn(sweep_forever(services.clone()));
+        let (draining, drains) = watch::channel(false);
+        let node = Node { services: services.clone(), router: Arc::new(Router::new()) };
+        let on_socket = move |stream, early, peer: SocketAddr, admission| {
+            tokio::spawn(connection::serve(stream, early, peer.ip(), node.clone(), admission));
+        };
+        let door = Door { services: services.clone(), on_socket: Arc::new(on_socket), draining: drains };
+        let door = tokio::spawn(door::serve(listener, door));
+        info!(%address, "listening");
+        Ok(Self { address, services, engine, draining, door, sweep })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Asks everyone to leave, waits until they have or the time is up, and stops. The engine's runs are left where they are: the
+    /// next start goes on with them.
+    pub async fn shut_down(self, within: Duration) {
+        info!(connections = self.services.hub.connections(), within_ms = within.as_millis(), "draining");
+        self.draining.send_replace(true);
+        self.services.hub.drain(within);
+        self.engine.stop().await;
+        let deadline = tokio::time::Instant::now() + within;
+        while self.services.hub.connections() > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // The closes with 4001 are on their way when the time is up; their sockets get a moment to take them.
+        let last = deadline + Duration::from_secs(1);
+        while self.services.hub.connections() > 0 && tokio::time::Instant::now() < last {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.sweep.abort();
+        self.services.store.close().await;
+        self.door.abort();
+        info!("stopped");
+    }
+
+    /// Serves until SIGTERM or Ctrl-C, then drains. A second signal ends the process at once.
+    ///
+    /// # Errors
+    /// Where signals can't be waited for.
+    pub async fn run_until_signal(self) -> std::io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let within = Duration::from_millis(self.services.settings.drain_ms);
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tokio::select! {
+            () = self.shut_down(within) => {}
+            _ = terminate.recv() => info!("a second signal: stopping at once"),
+            _ = interrupt.recv() => info!("a second signal: stopping at once"),
+        }
+        Ok(())
+    }
+}
+
+fn listen_on(address: SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}

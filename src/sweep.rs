@@ -1,0 +1,45 @@
+//! What stands behind hints: every node asks the database now and then for the heads of what its connections follow, and for rights
+//! that changed. A lost hint costs at most one round.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::MissedTickBehavior;
+use tracing::warn;
+
+use crate::context::Services;
+
+/// Sweeps until it is dropped.
+pub async fn sweep_forever(services: Arc<Services>) {
+    let mut rounds = tokio::time::interval(Duration::from_millis(services.settings.sweep_ms));
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        sweep(&services).await;
+        services.limits.forget_idle();
+    }
+}
+
+/// One round. When the database is away nothing is known, and nothing changes.
+pub async fn sweep(services: &Services) {
+    match services.store.heads(&services.hub.followed()).await {
+        Ok(heads) => {
+            for (run, head) in heads {
+                services.hub.reached(run, head.head, head.complete);
+            }
+        }
+        Err(error) => warn!(%error, "the heads of followed streams can't be read; the next round tries again"),
+    }
+    let (identities, mailboxes): (Vec<_>, Vec<_>) = services.hub.signed_in().into_iter().unzip();
+    match services.access.standings(&identities).await {
+        Ok(standings) => {
+            for ((identity, mailbox), standing) in identities.iter().zip(mailboxes).zip(standings) {
+                match standing {
+                    Ok(now) if now != **identity => mailbox.changed(Arc::new(now)),
+                    Ok(_) => {}
+                    Err(refused) => mailbox.close(refused.close, refused.fault),
+                }
+            }
+        }
+        Err(fault) => warn!(%fault, "rights can't be read; the next round tries again"),
+    }
+}
