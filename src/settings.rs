@@ -160,6 +160,8 @@ settings! {
     outbox_bytes: u64 = 1 << 20, |v| (65_536..=64 << 20).contains(v), "65536 to 67108864 (bytes)";
     /// How long an access token is good. Shorter limits what a stolen one is worth.
     access_token_ms: u64 = 900_000, |v| (1_000..=86_400_000).contains(v), "1000 to 86400000 (milliseconds)";
+    /// How far nodes' clocks may be apart: a token made by a node whose clock is ahead is good at once on the others.
+    clock_skew_ms: u64 = 5_000, |v| (0..=300_000).contains(v), "0 to 300000 (milliseconds)";
     /// How long a sign-in lasts without being used.
     refresh_token_ms: u64 = 2_592_000_000, |v| (60_000..=31_536_000_000).contains(v), "60000 to 31536000000 (milliseconds)";
     /// Checks of passwords and tokens in a minute from one address: guessing must be slow.

@@ -1,8 +1,20 @@
 //! Who acts, and whether they may: principals, tokens, passwords, and the one policy that every operation and subscription passes.
 
+mod key;
+mod passwords;
 pub mod policy;
+mod ring;
+mod rows;
+mod standing;
+#[cfg(test)]
+pub(crate) mod testing;
+mod tokens;
 
-use std::{path::Path, sync::Arc};
+pub use key::{FILE as KEY_FILE, SigningKey};
+pub use passwords::{Cost, PasswordHash, Threads};
+pub use rows::{Member, SignIn, User, Workspace};
+
+use std::{io, path::Path, sync::Arc};
 
 use crewline_protocol::{
     close::CloseCode,
@@ -12,6 +24,8 @@ use crewline_protocol::{
 };
 
 use crate::{clock::Clock, settings::Settings, store::Store};
+use passwords::Passwords;
+use tokens::Tokens;
 
 /// Who is signed in on a connection, where they act, and until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,27 +53,36 @@ pub struct Refused {
 
 /// Signs people in and knows who they are.
 #[derive(Clone)]
-pub struct Access {}
+pub struct Access(Arc<Inner>);
 
-#[allow(unused_variables, clippy::unused_async)]
+struct Inner {
+    store: Store,
+    clock: Clock,
+    tokens: Tokens,
+    passwords: Passwords,
+    settings: Settings,
+}
+
 impl Access {
     /// Reads the signing key from the data folder, or makes it.
-    pub async fn open(data: &Path, store: Store, clock: Clock, settings: &Settings) -> Result<Self, std::io::Error> {
-        unimplemented!()
-    }
-
-    /// Checks an access token and reads who it is from the database: role and membership are never taken from the token.
     ///
     /// # Errors
-    /// 4100 for a token that is not good or has ended, 4101 for a revoked sign-in, 4202 for a disabled user, 4205 for a workspace
-    /// that the user is not in; `unavailable` with 4002 where the database is away.
-    pub async fn verify(&self, access_token: &str, workspace: Option<WorkspaceId>) -> Result<Identity, Refused> {
-        unimplemented!()
+    /// Where the key's file can't be read or made, or holds something else.
+    pub async fn open(data: &Path, store: Store, clock: Clock, settings: &Settings) -> io::Result<Self> {
+        let data = data.to_owned();
+        let key = tokio::task::spawn_blocking(move || SigningKey::open(&data)).await.map_err(io::Error::other)??;
+        Self::with_key(&key, Cost::STRONG, Threads::Own, store, clock, settings)
     }
 
-    /// Reads again, for each identity, who it is now, in a few queries for all of them: the same, changed, or refused.
-    /// The outer error means that the database was away: nothing is known, nothing changes.
-    pub async fn standings(&self, identities: &[Arc<Identity>]) -> Result<Vec<Result<Identity, Refused>>, Fault> {
-        unimplemented!()
+    /// The same with a key, a cost of hashing and its threads of one's own: in simulated time a key from a seed and
+    /// [`Threads::None`] make every run alike.
+    ///
+    /// # Errors
+    /// A cost below what argon2 can do.
+    pub fn with_key(key: &SigningKey, cost: Cost, threads: Threads, store: Store, clock: Clock, settings: &Settings) -> io::Result<Self> {
+        let tokens = Tokens::new(key, i64::try_from(settings.clock_skew_ms).unwrap_or(i64::MAX));
+        let passwords = Passwords::new(cost, threads, clock.clone(), settings)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, format!("the cost of hashing: {error}")))?;
+        Ok(Self(Arc::new(Inner { store, clock, tokens, passwords, settings: settings.clone() })))
     }
 }

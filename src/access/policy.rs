@@ -36,3 +36,104 @@ pub fn check(identity: Option<&Identity>, access: Access, now: Millis) -> Result
     let role = principal.role.as_str();
     Err(Fault::new(FaultCode::Forbidden, format!("the role `{role}` in this workspace may not do this")))
 }
+
+#[cfg(test)]
+mod tests {
+    use crewline_protocol::{
+        opening::{Principal, PrincipalKind, WorkspaceRef},
+        operations::OPERATIONS,
+        value::{SignInId, UserId, WorkspaceId},
+    };
+
+    use super::*;
+
+    const NOW: Millis = Millis(1_700_000_000_000);
+
+    /// Who asks, in the order of the table's columns.
+    const WHO: [&str; 9] =
+        ["owner", "admin", "member", "viewer", "worker", "agent", "an operator who is a viewer", "whose token ended", "nobody"];
+
+    /// `+` may, `f` is forbidden, `u` is unauthenticated. A new operation needs a row here.
+    const TABLE: &[(&str, &str)] = &[
+        ("auth.register", "+++++++++"),
+        ("auth.login", "+++++++++"),
+        ("auth.refresh", "+++++++++"),
+        ("auth.authenticate", "+++++++++"),
+        ("auth.logout", "+++++++uu"),
+        ("auth.me", "+++++++uu"),
+        ("session.create", "+++ffffuu"),
+        ("run.start", "+++ffffuu"),
+        ("run.get", "++++ff+uu"),
+        ("run.list", "++++ff+uu"),
+        ("run.cancel", "+++ffffuu"),
+    ];
+
+    /// The same for every kind of access, so that those without an operation yet hold too.
+    const ACCESSES: &[(Access, &str)] = &[
+        (Access::Anyone, "+++++++++"),
+        (Access::Own, "+++++++uu"),
+        (Access::Viewer, "++++ff+uu"),
+        (Access::Member, "+++ffffuu"),
+        (Access::Admin, "++fffffuu"),
+        (Access::Owner, "+ffffffuu"),
+        (Access::Worker, "ffff+ffuu"),
+        (Access::Operator, "ffffff+uu"),
+    ];
+
+    fn identity(role: Role, operator: bool, expires_at: Millis) -> Identity {
+        let (user, workspace) = (UserId::new(NOW, [1; 10]), WorkspaceId::new(NOW, [2; 10]));
+        let principal = Principal {
+            kind: PrincipalKind::User,
+            id: user.to_string(),
+            name: "Ada".into(),
+            email: None,
+            workspace: WorkspaceRef { id: workspace, name: "Home".into() },
+            role,
+            operator: operator.then_some(true),
+        };
+        Identity { principal, user, workspace, sign_in: SignInId::new(NOW, [3; 10]), expires_at }
+    }
+
+    fn row(access: Access) -> String {
+        let signed_in = |role, operator| Some(identity(role, operator, NOW.plus(1)));
+        let who = [
+            signed_in(Role::Owner, false),
+            signed_in(Role::Admin, false),
+            signed_in(Role::Member, false),
+            signed_in(Role::Viewer, false),
+            signed_in(Role::Worker, false),
+            signed_in(Role::Agent, false),
+            signed_in(Role::Viewer, true),
+            Some(identity(Role::Owner, true, NOW)),
+            None,
+        ];
+        let answer = |identity: &Option<Identity>| match check(identity.as_ref(), access, NOW).map_err(|fault| fault.code) {
+            Ok(()) => '+',
+            Err(FaultCode::Forbidden) => 'f',
+            Err(FaultCode::Unauthenticated) => 'u',
+            Err(code) => panic!("{code:?}"),
+        };
+        who.iter().map(answer).collect()
+    }
+
+    #[test]
+    fn every_operation_lets_in_exactly_who_the_table_says() {
+        let asked: Vec<(&str, String)> = OPERATIONS.iter().map(|operation| (operation.name, row(operation.access))).collect();
+        let expected: Vec<(&str, String)> = TABLE.iter().map(|(name, row)| (*name, (*row).to_owned())).collect();
+        assert_eq!(asked, expected, "the columns are {WHO:?}");
+    }
+
+    #[test]
+    fn every_kind_of_access_lets_in_exactly_who_the_table_says() {
+        for (access, expected) in ACCESSES {
+            assert_eq!(row(*access), *expected, "{access:?}; the columns are {WHO:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_role_and_tells_nothing_of_what_was_asked() {
+        let viewer = identity(Role::Viewer, false, NOW.plus(1));
+        let fault = check(Some(&viewer), Access::Admin, NOW).unwrap_err();
+        assert_eq!(fault, Fault::new(FaultCode::Forbidden, "the role `viewer` in this workspace may not do this"));
+    }
+}
