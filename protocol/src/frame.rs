@@ -4,7 +4,12 @@
 
 use serde::Deserialize;
 
-use crate::{fault::Fault, scan::Flaw};
+use crate::{
+    decode,
+    fault::Fault,
+    pack::{self, Head},
+    scan::{Flaw, Rules, Scanner},
+};
 
 /// Bytes that are no frame: the connection is closed with 4203.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,12 +32,19 @@ impl<'a> Body<'a> {
     pub const fn bytes(self) -> &'a [u8] {
         self.bytes
     }
+    /// The rule for values that it breaks, if any: then it decodes to nothing but `invalid`.
+    pub const fn flaw(self) -> Option<Flaw> {
+        self.flaw
+    }
     /// Decodes it.
     ///
     /// # Errors
     /// `invalid`, with the path of the field that is wrong.
     pub fn decode<T: Deserialize<'a>>(self) -> Result<T, Fault> {
-        unimplemented!()
+        if let Some(flaw) = self.flaw {
+            return Err(Fault::invalid(flaw.path(self.bytes), flaw.rule.code(), flaw.rule.message()));
+        }
+        decode::decode(self.bytes).map_err(|mismatch| Fault::invalid_fields(vec![mismatch.into_field()]))
     }
 }
 
@@ -173,13 +185,44 @@ impl<'a> ClientFrame<'a> {
     /// # Errors
     /// Where the bytes are no whole frame of a client; nothing after them can be read.
     pub fn read(message: &mut &'a [u8]) -> Result<Self, Malformed> {
-        let _ = message;
-        unimplemented!()
+        let (mut envelope, kind) = Envelope::open(message, Rules::CLIENT)?;
+        let frame = match kind {
+            1 => Self::Hello(envelope.map()?),
+            3 => Self::Request { id: envelope.id()?, operation: envelope.text()?, input: envelope.map()?, options: envelope.options()? },
+            6 => Self::Cancel { id: envelope.id()? },
+            10 => Self::Subscribe { sub: envelope.id()?, target: envelope.map()?, options: envelope.options()? },
+            15 => Self::Credit { sub: envelope.id_or_zero()?, bytes: envelope.integer()? },
+            16 => Self::Unsubscribe { sub: envelope.id()? },
+            20 => Self::Presence { sub: envelope.id()?, state: envelope.body()? },
+            30 => Self::Ping(envelope.body()?),
+            31 => Self::Pong(envelope.body()?),
+            _ => return Err(Malformed("a client sends no frame of this kind")),
+        };
+        envelope.close()?;
+        Ok(frame)
     }
     /// Appends the frame to a message.
     pub fn write(&self, message: &mut Vec<u8>) {
-        let _ = message;
-        unimplemented!()
+        match *self {
+            Self::Hello(body) => start(message, 1, 1, &[]).body(body),
+            Self::Request { id, operation, input, options } => {
+                let mut frame = start(message, 3, 3 + u8::from(options.is_some()), &[id]);
+                pack::put_text(frame.0, operation);
+                frame.body(input);
+                frame.options(options);
+            }
+            Self::Cancel { id } => drop(start(message, 6, 1, &[id])),
+            Self::Subscribe { sub, target, options } => {
+                let mut frame = start(message, 10, 2 + u8::from(options.is_some()), &[sub]);
+                frame.body(target);
+                frame.options(options);
+            }
+            Self::Credit { sub, bytes } => start(message, 15, 2, &[sub]).integer(bytes),
+            Self::Unsubscribe { sub } => drop(start(message, 16, 1, &[sub])),
+            Self::Presence { sub, state } => start(message, 20, 2, &[sub]).body(state),
+            Self::Ping(nonce) => start(message, 30, 1, &[]).body(nonce),
+            Self::Pong(nonce) => start(message, 31, 1, &[]).body(nonce),
+        }
     }
 }
 
@@ -189,12 +232,249 @@ impl<'a> ServerFrame<'a> {
     /// # Errors
     /// Where the bytes are no whole frame; nothing after them can be read.
     pub fn read(message: &mut &'a [u8]) -> Result<Option<Self>, Malformed> {
-        let _ = message;
-        unimplemented!()
+        let (mut envelope, kind) = Envelope::open(message, Rules::SERVER)?;
+        let frame = match kind {
+            2 => Some(Self::Welcome(envelope.map()?)),
+            4 => Some(Self::Reply { id: envelope.id()?, output: envelope.body()?, options: envelope.options()? }),
+            5 => Some(Self::Fault { id: envelope.id_or_zero()?, fault: envelope.map()? }),
+            11 => Some(Self::Subscribed { sub: envelope.id()?, body: envelope.map()? }),
+            12 => Some(Self::Events {
+                sub: envelope.id()?,
+                offset: envelope.position()?,
+                span: envelope.position()?,
+                events: envelope.body()?,
+            }),
+            13 => Some(Self::Snapshot { sub: envelope.id()?, offset: envelope.position()?, value: envelope.body()? }),
+            14 => Some(Self::Ended { sub: envelope.id()?, offset: envelope.position()?, body: envelope.map()? }),
+            20 => Some(Self::Presence { sub: envelope.id()?, member: envelope.map()?, state: envelope.body()? }),
+            30 => Some(Self::Ping(envelope.body()?)),
+            31 => Some(Self::Pong(envelope.body()?)),
+            32 => Some(Self::Notice(envelope.map()?)),
+            33 => Some(Self::Goaway(envelope.map()?)),
+            1 | 3 | 6 | 10 | 15 | 16 => return Err(Malformed("a server sends no frame of this kind")),
+            _ => None,
+        };
+        envelope.close()?;
+        Ok(frame)
     }
     /// Appends the frame to a message.
     pub fn write(&self, message: &mut Vec<u8>) {
-        let _ = message;
-        unimplemented!()
+        match *self {
+            Self::Welcome(body) => start(message, 2, 1, &[]).body(body),
+            Self::Reply { id, output, options } => {
+                let mut frame = start(message, 4, 2 + u8::from(options.is_some()), &[id]);
+                frame.body(output);
+                frame.options(options);
+            }
+            Self::Fault { id, fault } => start(message, 5, 2, &[id]).body(fault),
+            Self::Subscribed { sub, body } => start(message, 11, 2, &[sub]).body(body),
+            Self::Events { sub, offset, span, events } => {
+                let mut frame = start(message, 12, 4, &[sub]);
+                frame.integer(offset);
+                frame.integer(span);
+                frame.body(events);
+            }
+            Self::Snapshot { sub, offset, value } => {
+                let mut frame = start(message, 13, 3, &[sub]);
+                frame.integer(offset);
+                frame.body(value);
+            }
+            Self::Ended { sub, offset, body } => {
+                let mut frame = start(message, 14, 3, &[sub]);
+                frame.integer(offset);
+                frame.body(body);
+            }
+            Self::Presence { sub, member, state } => {
+                let mut frame = start(message, 20, 3, &[sub]);
+                frame.body(member);
+                frame.body(state);
+            }
+            Self::Ping(nonce) => start(message, 30, 1, &[]).body(nonce),
+            Self::Pong(nonce) => start(message, 31, 1, &[]).body(nonce),
+            Self::Notice(body) => start(message, 32, 1, &[]).body(body),
+            Self::Goaway(body) => start(message, 33, 1, &[]).body(body),
+        }
+    }
+}
+
+/// A frame that is being read: the array's elements, one after another.
+struct Envelope<'m, 'a> {
+    rest: &'m mut &'a [u8],
+    left: u32,
+    scanner: Scanner,
+}
+
+impl<'m, 'a> Envelope<'m, 'a> {
+    /// Reads the array's head and the kind.
+    fn open(rest: &'m mut &'a [u8], rules: Rules) -> Result<(Self, i64), Malformed> {
+        if rest.is_empty() {
+            return Err(Malformed("the message is empty"));
+        }
+        let Head::Array(left) = pack::head(rest)? else { return Err(Malformed("the frame is not an array")) };
+        let mut scanner = Scanner::new(rules);
+        scanner.count(1 + u64::from(left))?;
+        let mut envelope = Self { rest, left, scanner };
+        let kind = envelope.integer()?;
+        Ok((envelope, kind))
+    }
+    fn element(&mut self) -> Result<(), Malformed> {
+        self.left = self.left.checked_sub(1).ok_or(Malformed("the frame lacks elements"))?;
+        Ok(())
+    }
+    fn head(&mut self) -> Result<Head<'a>, Malformed> {
+        self.element()?;
+        pack::head(self.rest)
+    }
+    fn integer(&mut self) -> Result<i64, Malformed> {
+        self.head()?.integer().ok_or(Malformed("an integer is expected, within ±(2^53 − 1)"))
+    }
+    fn id(&mut self) -> Result<u64, Malformed> {
+        self.id_or_zero().and_then(|id| if id == 0 { Err(Malformed("an id counts from 1")) } else { Ok(id) })
+    }
+    fn id_or_zero(&mut self) -> Result<u64, Malformed> {
+        u64::try_from(self.integer()?).map_err(|_| Malformed("an id is below zero"))
+    }
+    fn position(&mut self) -> Result<i64, Malformed> {
+        self.integer().and_then(|position| if position < 0 { Err(Malformed("a position is below zero")) } else { Ok(position) })
+    }
+    fn text(&mut self) -> Result<&'a str, Malformed> {
+        let Head::Text(text) = self.head()? else { return Err(Malformed("an operation is named by a text")) };
+        std::str::from_utf8(text).map_err(|_| Malformed("a text is not UTF-8"))
+    }
+    fn body(&mut self) -> Result<Body<'a>, Malformed> {
+        self.element()?;
+        let start = *self.rest;
+        let flaw = self.scanner.value(self.rest, 1)?;
+        Ok(Body { bytes: &start[..start.len() - self.rest.len()], flaw })
+    }
+    /// A body that is to be a map; one that is not has that flaw before any other.
+    fn map(&mut self) -> Result<Body<'a>, Malformed> {
+        let is_map = matches!(self.rest.first(), Some(0x80..=0x8f | 0xde | 0xdf));
+        let body = self.body()?;
+        Ok(if is_map { body } else { Body { flaw: Some(Flaw::not_a_map()), ..body } })
+    }
+    /// Options, which may be left out, or be `nil`.
+    fn options(&mut self) -> Result<Option<Body<'a>>, Malformed> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.map().map(|options| (options.bytes != [0xc0]).then_some(options))
+    }
+    /// Goes past the elements that this version does not know.
+    fn close(mut self) -> Result<(), Malformed> {
+        while self.left > 0 {
+            self.body()?;
+        }
+        Ok(())
+    }
+}
+
+/// A frame that is being written.
+struct Started<'m>(&'m mut Vec<u8>);
+
+/// Begins a frame: `elements` follow its kind, of which `ids` are the first.
+fn start<'m>(message: &'m mut Vec<u8>, kind: u8, elements: u8, ids: &[u64]) -> Started<'m> {
+    pack::put_array_head(message, 1 + u32::from(elements));
+    pack::put_unsigned(message, kind.into());
+    for id in ids {
+        pack::put_unsigned(message, *id);
+    }
+    Started(message)
+}
+
+impl Started<'_> {
+    fn integer(&mut self, value: i64) {
+        pack::put_integer(self.0, value);
+    }
+    fn body(&mut self, body: Body<'_>) {
+        self.0.extend_from_slice(body.bytes);
+    }
+    fn options(&mut self, options: Option<Body<'_>>) {
+        if let Some(options) = options {
+            self.body(options);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        FaultCode,
+        opening::{Hello, RequestOptions},
+        operations::auth::{Login, Me},
+        value::encode,
+    };
+
+    #[test]
+    fn frames_follow_one_another_and_the_rest_of_each_is_ignored() {
+        let mut message = Vec::new();
+        ClientFrame::Cancel { id: 9 }.write(&mut message);
+        message.extend([0x95, 16, 3, 0xc0, 0x91, 1, 2]);
+        ClientFrame::Credit { sub: 0, bytes: -1 }.write(&mut message);
+        let mut rest = &message[..];
+        assert_eq!(ClientFrame::read(&mut rest), Ok(ClientFrame::Cancel { id: 9 }));
+        assert_eq!(ClientFrame::read(&mut rest), Ok(ClientFrame::Unsubscribe { sub: 3 }));
+        assert_eq!(ClientFrame::read(&mut rest), Ok(ClientFrame::Credit { sub: 0, bytes: -1 }));
+        assert_eq!(ClientFrame::read(&mut rest), Err(Malformed("the message is empty")));
+    }
+
+    #[test]
+    fn a_kind_that_is_not_known_is_malformed_from_a_client_and_skipped_from_a_server() {
+        for unknown in [&[0x91, 99][..], &[0x93, 40, 0x81, 0xa1, b'x', 1, 2], &[0x91, 0xff]] {
+            assert_eq!(ClientFrame::read(&mut &*unknown), Err(Malformed("a client sends no frame of this kind")));
+            let mut rest = unknown;
+            assert_eq!((ServerFrame::read(&mut rest), rest), (Ok(None), &[][..]));
+        }
+        assert!(ServerFrame::read(&mut &[0x92, 6, 1][..]).is_err(), "only a client cancels");
+        assert!(ClientFrame::read(&mut &[0x92, 2, 0x80][..]).is_err(), "only a server welcomes");
+    }
+
+    #[test]
+    fn an_input_that_is_flawed_costs_the_request_and_not_the_connection() {
+        let twice = [0x82, 0xa1, b'a', 1, 0xa1, b'a', 2];
+        for (input, path, code) in
+            [(&[0x90][..], "", "type"), (&[0xc0], "", "type"), (&twice, "a", "duplicate"), (&[0x81, 0xa1, b'a', 1], "a", "unknown")]
+        {
+            let message = [&[0x95, 3, 7][..], &encode("auth.me"), input, &[0xc0]].concat();
+            let Ok(ClientFrame::Request { id: 7, operation: "auth.me", input, options: None }) = ClientFrame::read(&mut &message[..])
+            else {
+                panic!("{message:?}")
+            };
+            let fault = input.decode::<Me>().unwrap_err();
+            assert_eq!((fault.code, fault.fields[0].path.as_str(), fault.fields[0].code.as_str()), (FaultCode::Invalid, path, code));
+        }
+    }
+
+    #[test]
+    fn bodies_decode_to_their_types() {
+        let options = RequestOptions { key: Some("k".into()), ..RequestOptions::default() };
+        let login = json!({"email": "a@b.c", "password": "long enough"});
+        let (input, encoded_options) = (encode(&login), encode(&options));
+        let mut message = Vec::new();
+        ClientFrame::Request { id: 1, operation: "auth.login", input: Body::own(&input), options: Some(Body::own(&encoded_options)) }
+            .write(&mut message);
+        let Ok(ClientFrame::Request { input, options: Some(read), .. }) = ClientFrame::read(&mut &message[..]) else { panic!() };
+        assert_eq!(input.decode::<Login>().unwrap().email, "a@b.c");
+        assert_eq!(read.decode::<RequestOptions>(), Ok(options));
+        let hello = encode(&json!({"client": {"name": "n", "version": "1", "later": true}, "later": 1}));
+        assert_eq!(Body::own(&hello).decode::<Hello>().unwrap().client.name, "n", "a body's unknown keys are ignored");
+    }
+
+    #[test]
+    fn integers_are_read_however_they_are_encoded() {
+        let wide = [0x92, 0xcc, 6, 0xd3, 0, 0, 0, 0, 0, 0, 0, 9];
+        assert_eq!(ClientFrame::read(&mut &wide[..]), Ok(ClientFrame::Cancel { id: 9 }));
+        for wrong in [
+            &[0x92, 6, 0][..],
+            &[0x92, 6, 0xff],
+            &[0x92, 6, 0xca, 0x3f, 0x80, 0, 0],
+            &[0x92, 6, 0xcf, 0, 0x20, 0, 0, 0, 0, 0, 0],
+            &[0x91, 6],
+        ] {
+            assert!(ClientFrame::read(&mut &*wrong).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -8,6 +8,8 @@
 //! (how things end).
 
 pub mod close;
+pub mod decode;
+pub mod encoded;
 pub mod event;
 pub mod fault;
 pub mod follow;
@@ -15,6 +17,7 @@ pub mod frame;
 pub mod opening;
 pub mod operation;
 pub mod operations;
+mod pack;
 pub mod scan;
 pub mod value;
 

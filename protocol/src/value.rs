@@ -179,12 +179,12 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     rmp_serde::to_vec_named(value).expect("a wire type serializes")
 }
 
-/// Decodes a body that [`crate::scan`] has passed. Never call it on bytes that were not scanned: depth is not bounded here.
+/// Decodes a value that this side keeps or made itself. A peer's is decoded by [`crate::frame::Body::decode`], after its scan.
 ///
 /// # Errors
 /// Where the bytes are not a `T`; the text says at which field.
-pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, rmp_serde::decode::Error> {
-    rmp_serde::from_slice(bytes)
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, crate::decode::Mismatch> {
+    crate::decode::decode(bytes)
 }
 
 #[cfg(test)]
