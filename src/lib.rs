@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod apps;
+pub mod auth;
 pub mod clock;
 pub mod context;
 

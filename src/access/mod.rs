@@ -3,8 +3,10 @@
 mod key;
 mod passwords;
 pub mod policy;
+mod register;
 mod ring;
 mod rows;
+mod sign_in;
 mod standing;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -12,7 +14,9 @@ mod tokens;
 
 pub use key::{FILE as KEY_FILE, SigningKey};
 pub use passwords::{Cost, PasswordHash, Threads};
+pub use register::NewUser;
 pub use rows::{Member, SignIn, User, Workspace};
+pub use sign_in::{Denied, Grant, normal_email, same_principal};
 
 use std::{io, path::Path, sync::Arc};
 

@@ -54,7 +54,7 @@ impl Refused {
     fn token() -> Self {
         Self::new(CloseCode::TokenRefused, "the access token is not good, or has ended: sign in again")
     }
-    pub(super) fn revoked() -> Self {
+    pub(crate) fn revoked() -> Self {
         Self::new(CloseCode::SignInRevoked, "this sign-in was revoked: sign in again")
     }
     pub(super) fn disabled() -> Self {
@@ -121,7 +121,7 @@ fn unavailable(error: &StoreError) -> Fault {
 }
 
 /// A disabled user is told so whatever became of the sign-in: no new one would help.
-fn good<'a>(user: Option<&'a User>, sign_in: Option<&'a SignIn>) -> Result<(&'a User, &'a SignIn), Refused> {
+pub(super) fn good<'u, 's>(user: Option<&'u User>, sign_in: Option<&'s SignIn>) -> Result<(&'u User, &'s SignIn), Refused> {
     if user.is_some_and(|user| user.disabled_at.is_some()) {
         return Err(Refused::disabled());
     }
@@ -300,7 +300,7 @@ mod tests {
         let (access, store) = testing::access().await;
         let mut commit = Commit::default();
         let mut identities = Vec::new();
-        for number in 0..BATCH * 2 + 1 {
+        for number in 0..=BATCH {
             let someone = Someone::new(number, &format!("{number}@example.com"), Role::Member);
             commit = commit.put(&someone.user).put(&someone.workspace).put(&someone.member).put(&someone.sign_in);
             identities.push(Arc::new(identity(&someone.user, &someone.workspace, &someone.member, someone.sign_in.id, Millis(0))));

@@ -18,11 +18,14 @@ pub(crate) const ACCESS_TOKEN_MS: u64 = 900_000;
 /// Access over an empty memory, in simulated time.
 pub(crate) async fn access() -> (Access, Store) {
     let store = Store::open(&Location::Memory, std::sync::Arc::new(|_| ())).await.unwrap();
+    (access_with(&store, &Settings::default()), store)
+}
+
+/// Access over this store, in simulated time that begins now.
+pub(crate) fn access_with(store: &Store, settings: &Settings) -> Access {
     let key = SigningKey::from_seed([7; 32]);
-    let clock = Clock::simulated(1, START);
     let cost = Cost { memory_kib: 8, passes: 1 };
-    let access = Access::with_key(&key, cost, Threads::None, store.clone(), clock, &Settings::default()).unwrap();
-    (access, store)
+    Access::with_key(&key, cost, Threads::None, store.clone(), Clock::simulated(1, START), settings).unwrap()
 }
 
 pub(crate) fn member_id(number: u8) -> MemberId {

@@ -1,0 +1,474 @@
+//! Signing in and out: a sign-in is made by e-mail and password, lives on by its refresh tokens, and ends when it is signed out, when
+//! it is not used for long, or when a refresh token comes back after its successor was used.
+
+use std::{cmp::Ordering, sync::Arc};
+
+use crewline_protocol::{
+    fault::{Fault, FaultCode, Reason},
+    operations::auth::SignedIn,
+    value::{Millis, SignInId, UserId, WorkspaceId},
+};
+use secrecy::SecretString;
+
+use super::{
+    Access, Identity, Refused,
+    rows::{Member, SignIn, User, Workspace},
+    standing::{good, identity, membership},
+    tokens::RefreshToken,
+};
+use crate::store::{Commit, CommitError, Condition, Direction, Guard, Select, StoreError, Value};
+
+/// How often something is read and written again when another request changed it between: two tabs of one person at most.
+const ATTEMPTS: usize = 5;
+
+/// Tokens, and who they are for.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// As the wire shows it.
+    pub tokens: SignedIn,
+    /// Who is signed in by them.
+    pub identity: Arc<Identity>,
+}
+
+/// Why nobody was signed in or out.
+#[derive(Debug)]
+pub enum Denied {
+    /// The peer is told this.
+    Fault(Fault),
+    /// A refresh token came back after its successor was used: one of the two who have it has stolen it. The sign-in is revoked, and
+    /// its connections are to be closed.
+    Reused(SignInId, Refused),
+    /// The database failed.
+    Store(StoreError),
+    /// A defect.
+    Error(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<Fault> for Denied {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Refused> for Denied {
+    fn from(refused: Refused) -> Self {
+        Self::Fault(refused.fault)
+    }
+}
+
+impl From<StoreError> for Denied {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<CommitError> for Denied {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Store(error) => Self::Store(error),
+            error => Self::Error(Box::new(error)),
+        }
+    }
+}
+
+impl Access {
+    /// Signs in with e-mail and password, in the workspace that is asked for or the latest. On a connection where somebody is signed
+    /// in already (`here`) it is the same principal again, or nobody.
+    ///
+    /// # Errors
+    /// `unauthenticated`, the same and as late for an unknown address and for a wrong password; `forbidden` for a disabled user;
+    /// `not_found` for a workspace that one is not in; `conflict` for another principal; `unavailable` when too many sign in.
+    pub async fn login(
+        &self,
+        email: &str,
+        password: SecretString,
+        workspace: Option<WorkspaceId>,
+        here: Option<&Identity>,
+    ) -> Result<Grant, Denied> {
+        let user = self.user_by_email(&normal_email(email)).await?;
+        let fits = self.0.passwords.fits(password, user.as_ref().map(|user| &user.password_hash)).await?;
+        let user = user.filter(|_| fits).ok_or_else(wrong_password)?;
+        self.begin(&user, workspace, here).await
+    }
+
+    /// Changes a refresh token for new tokens. It stays good until its successor is first used.
+    ///
+    /// # Errors
+    /// `unauthenticated` for a token that is not good, has ended, or was used before its successor was: then all that came from its
+    /// sign-in is signed out ([`Denied::Reused`]). `conflict` for another principal than `here`.
+    pub async fn refresh(&self, refresh_token: &str, here: Option<&Identity>) -> Result<Grant, Denied> {
+        let token = self.0.tokens.read_refresh(refresh_token).ok_or_else(refresh_refused)?;
+        for _ in 0..ATTEMPTS {
+            if let Some(grant) = self.try_refresh(token, here).await? {
+                return Ok(grant);
+            }
+        }
+        Err(busy().into())
+    }
+
+    /// Ends the sign-in of this identity, or all of its user's.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn log_out(&self, identity: &Identity, everywhere: bool) -> Result<(), Denied> {
+        let select = if everywhere { Select::by("user_id", identity.user) } else { Select::by("id", identity.sign_in) };
+        let select = select.and(Condition::Equals("revoked_at", Value::Null));
+        for _ in 0..ATTEMPTS {
+            let sign_ins = self.0.store.select::<SignIn>(&select).await?;
+            let at = self.0.clock.now();
+            let revoke = |commit: Commit, sign_in: &SignIn| revoke(commit, sign_in, at);
+            match self.0.store.commit(sign_ins.iter().fold(Commit::default(), revoke)).await {
+                Err(CommitError::Guard(_)) => {}
+                done => return Ok(done.map(drop)?),
+            }
+        }
+        Err(busy().into())
+    }
+
+    pub(super) async fn user_by_email(&self, email: &str) -> Result<Option<User>, StoreError> {
+        Ok(self.0.store.select::<User>(&Select::by("email", email).limit(1)).await?.pop())
+    }
+
+    /// Makes a sign-in of a user whose password was checked.
+    pub(super) async fn begin(&self, user: &User, asked: Option<WorkspaceId>, here: Option<&Identity>) -> Result<Grant, Denied> {
+        if user.disabled_at.is_some() {
+            return Err(Refused::disabled().into());
+        }
+        same_principal(here, user.id, asked)?;
+        let mut snapshot = self.0.store.snapshot().await?;
+        // Ids are made from the time: the largest is the latest.
+        let latest = Select::by("user_id", user.id).order_by("id", Direction::Descending).limit(1);
+        let latest = snapshot.select::<SignIn>(&latest).await?.pop().map(|sign_in| sign_in.workspace_id);
+        let place = membership(&mut snapshot, user.id, asked.or(here.map(|here| here.workspace)), latest).await?;
+        let (workspace, member) = place.ok_or_else(Refused::no_workspace)?;
+        // A reader held while the writer is waited for would be one fewer for others.
+        drop(snapshot);
+        let sign_in = self.new_sign_in(user.id, workspace.id);
+        self.0.store.commit(Commit::default().put(&sign_in)).await?;
+        self.grant(user, &workspace, &member, &sign_in, 1)
+    }
+
+    pub(super) fn new_sign_in(&self, user_id: UserId, workspace_id: WorkspaceId) -> SignIn {
+        let now = self.0.clock.now();
+        let refresh_expires_at = self.refresh_expires_at(now);
+        let id = self.0.clock.id(SignInId::new);
+        SignIn { id, user_id, workspace_id, refresh_used: 0, refresh_expires_at, revoked_at: None, created_at: now, updated_at: now }
+    }
+
+    pub(super) fn grant(
+        &self,
+        user: &User,
+        workspace: &Workspace,
+        member: &Member,
+        sign_in: &SignIn,
+        number: i64,
+    ) -> Result<Grant, Denied> {
+        let now = self.0.clock.now();
+        let life = i64::try_from(self.0.settings.access_token_ms).unwrap_or(i64::MAX);
+        let ends = now.plus(life).min(sign_in.refresh_expires_at);
+        let made = self.0.tokens.access(user.id, sign_in.id, now, ends);
+        let (access_token, access_expires_at) = made.map_err(|error| Denied::Error(Box::new(error)))?;
+        let identity = identity(user, workspace, member, sign_in.id, access_expires_at);
+        let tokens = SignedIn {
+            access_token,
+            access_expires_at,
+            refresh_token: self.0.tokens.refresh(RefreshToken { sign_in: sign_in.id, number }),
+            refresh_expires_at: sign_in.refresh_expires_at,
+            principal: identity.principal.clone(),
+        };
+        Ok(Grant { tokens, identity: Arc::new(identity) })
+    }
+
+    /// `None`: another request changed the sign-in meanwhile.
+    async fn try_refresh(&self, token: RefreshToken, here: Option<&Identity>) -> Result<Option<Grant>, Denied> {
+        let now = self.0.clock.now();
+        let mut snapshot = self.0.store.snapshot().await?;
+        let Some(sign_in) = snapshot.get::<SignIn>(token.sign_in).await? else { return Err(refresh_refused().into()) };
+        let user = snapshot.get::<User>(sign_in.user_id).await?;
+        let (user, _) = good(user.as_ref(), Some(&sign_in))?;
+        if sign_in.refresh_expires_at <= now || token.number > sign_in.refresh_used + 1 {
+            return Err(refresh_refused().into());
+        }
+        let used = match token.number.cmp(&sign_in.refresh_used) {
+            Ordering::Less => {
+                drop(snapshot);
+                return self.reused(&sign_in, now).await;
+            }
+            Ordering::Equal => None,
+            Ordering::Greater => {
+                let (refresh_used, refresh_expires_at) = (token.number, self.refresh_expires_at(now));
+                Some(SignIn { refresh_used, refresh_expires_at, updated_at: now, ..sign_in.clone() })
+            }
+        };
+        same_principal(here, user.id, None)?;
+        let place = membership(&mut snapshot, user.id, here.map(|here| here.workspace), Some(sign_in.workspace_id)).await?;
+        let (workspace, member) = place.ok_or_else(Refused::no_workspace)?;
+        drop(snapshot);
+        if let Some(used) = &used {
+            match self.0.store.commit(guarded(Commit::default(), &sign_in).put(used)).await {
+                Err(CommitError::Guard(_)) => return Ok(None),
+                done => drop(done?),
+            }
+        }
+        self.grant(user, &workspace, &member, used.as_ref().unwrap_or(&sign_in), token.number + 1).map(Some)
+    }
+
+    async fn reused(&self, sign_in: &SignIn, now: Millis) -> Result<Option<Grant>, Denied> {
+        match self.0.store.commit(revoke(Commit::default(), sign_in, now)).await {
+            Err(CommitError::Guard(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+            Ok(_) => {
+                tracing::warn!(sign_in = %sign_in.id, user = %sign_in.user_id, "a used refresh token came back: the sign-in is revoked");
+                Err(Denied::Reused(sign_in.id, Refused::revoked()))
+            }
+        }
+    }
+
+    fn refresh_expires_at(&self, now: Millis) -> Millis {
+        now.plus(i64::try_from(self.0.settings.refresh_token_ms).unwrap_or(i64::MAX))
+    }
+}
+
+/// An e-mail address as it is stored and looked up.
+pub fn normal_email(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+/// A connection acts for one principal in one workspace, from its first sign-in to its end.
+///
+/// # Errors
+/// `conflict`, `state` where it is another.
+pub fn same_principal(here: Option<&Identity>, user: UserId, workspace: Option<WorkspaceId>) -> Result<(), Fault> {
+    let same = here.is_none_or(|here| here.user == user && workspace.is_none_or(|workspace| here.workspace == workspace));
+    same.then_some(()).ok_or_else(another_principal)
+}
+
+pub(super) fn another_principal() -> Fault {
+    let message = "somebody else, or the same in another workspace, is signed in on this connection: open another connection";
+    Fault::conflict(Reason::State, message)
+}
+
+pub(super) fn busy() -> Fault {
+    Fault::new(FaultCode::Unavailable, "it was changed by others again and again: try again")
+}
+
+fn wrong_password() -> Fault {
+    Fault::new(FaultCode::Unauthenticated, "nobody has this e-mail and password")
+}
+
+fn refresh_refused() -> Fault {
+    Fault::new(FaultCode::Unauthenticated, "the refresh token is not good, or has ended: sign in again")
+}
+
+fn revoke(commit: Commit, sign_in: &SignIn, at: Millis) -> Commit {
+    guarded(commit, sign_in).put(&SignIn { revoked_at: Some(at), updated_at: at, ..sign_in.clone() })
+}
+
+/// A commit that is carried out only if nobody has used or revoked the sign-in meanwhile.
+fn guarded(commit: Commit, sign_in: &SignIn) -> Commit {
+    let columns = vec![("refresh_used", Value::Integer(sign_in.refresh_used)), ("revoked_at", Value::Null)];
+    commit.guard(Guard::columns::<SignIn>(sign_in.id, columns))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crewline_protocol::operation::Role;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::{
+        access::{NewUser, testing},
+        settings::Settings,
+        store::Store,
+    };
+
+    const PASSWORD: &str = "correct horse";
+
+    async fn registered(access: &Access, email: &str) -> Grant {
+        let (email, name) = (email.to_owned(), "Ada".into());
+        access.register(NewUser { email, name, password: PASSWORD.into(), workspace: None, operator: false }, None).await.unwrap()
+    }
+
+    async fn login(access: &Access, email: &str, password: &str) -> Result<Grant, Fault> {
+        access.login(email, password.into(), None, None).await.map_err(fault)
+    }
+
+    async fn refresh(access: &Access, token: &str) -> Result<Grant, Fault> {
+        access.refresh(token, None).await.map_err(fault)
+    }
+
+    fn fault(denied: Denied) -> Fault {
+        match denied {
+            Denied::Fault(fault) | Denied::Reused(_, Refused { fault, .. }) => fault,
+            Denied::Store(error) => panic!("{error}"),
+            Denied::Error(error) => panic!("{error}"),
+        }
+    }
+
+    async fn stored(store: &Store, grant: &Grant) -> SignIn {
+        store.get::<SignIn>(grant.identity.sign_in).await.unwrap().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sign_in_gives_tokens_of_its_own_that_say_who_it_is() {
+        let (access, _) = testing::access().await;
+        let first = registered(&access, "ada@example.com").await;
+        let second = login(&access, " ADA@Example.com ", PASSWORD).await.unwrap();
+        assert_ne!(second.identity.sign_in, first.identity.sign_in);
+        assert_eq!(second.identity.principal, first.identity.principal);
+        assert_eq!(second.tokens.principal, second.identity.principal);
+        let settings = Settings::default();
+        let ends = |ms: u64| testing::START.plus(i64::try_from(ms).unwrap());
+        assert_eq!(second.tokens.access_expires_at, ends(settings.access_token_ms));
+        assert_eq!(second.tokens.refresh_expires_at, ends(settings.refresh_token_ms));
+        assert_eq!(access.verify(&second.tokens.access_token, None).await, Ok(Identity::clone(&second.identity)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unknown_addresses_and_wrong_passwords_get_the_same_answer() {
+        let (access, _) = testing::access().await;
+        registered(&access, "ada@example.com").await;
+        for (email, password) in [("ada@example.com", "correct horsf"), ("ben@example.com", PASSWORD), ("no address", ""), ("", "")] {
+            assert_eq!(login(&access, email, password).await.unwrap_err(), wrong_password(), "{email} {password}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_who_knows_the_password_learns_that_a_user_is_disabled() {
+        let (access, store) = testing::access().await;
+        let ada = registered(&access, "ada@example.com").await;
+        let user = store.get::<User>(ada.identity.user).await.unwrap().unwrap();
+        store.commit(Commit::default().put(&User { disabled_at: Some(testing::START), ..user })).await.unwrap();
+        assert_eq!(login(&access, "ada@example.com", "correct horsf").await.unwrap_err(), wrong_password());
+        assert_eq!(login(&access, "ada@example.com", PASSWORD).await.unwrap_err(), Refused::disabled().fault);
+        assert_eq!(refresh(&access, &ada.tokens.refresh_token).await.unwrap_err(), Refused::disabled().fault);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_login_is_for_a_workspace_that_one_is_in() {
+        let (access, store) = testing::access().await;
+        let ada = registered(&access, "ada@example.com").await;
+        let ben = registered(&access, "ben@example.com").await;
+        let into = async |workspace| access.login("ada@example.com", PASSWORD.into(), workspace, None).await.map_err(fault);
+        assert_eq!(into(Some(ben.identity.workspace)).await.unwrap_err(), Fault::not_found());
+
+        let member = store.select::<Member>(&Select::by("user_id", ada.identity.user)).await.unwrap().remove(0);
+        let joined = Member { id: testing::member_id(9), workspace_id: ben.identity.workspace, role: Role::Viewer, ..member };
+        store.commit(Commit::in_workspace(ben.identity.workspace).put(&joined)).await.unwrap();
+        assert_eq!(into(None).await.unwrap().identity.workspace, ada.identity.workspace);
+        advance(Duration::from_millis(1)).await;
+        let there = into(Some(ben.identity.workspace)).await.unwrap();
+        assert_eq!((there.identity.workspace, there.identity.principal.role), (ben.identity.workspace, Role::Viewer));
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(into(None).await.unwrap().identity.workspace, ben.identity.workspace, "the latest");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn on_a_connection_it_is_the_same_principal_or_nobody() {
+        let (access, store) = testing::access().await;
+        let ada = registered(&access, "ada@example.com").await;
+        let ben = registered(&access, "ben@example.com").await;
+        let here = Some(&*ada.identity);
+        let as_ben = access.login("ben@example.com", PASSWORD.into(), None, here).await.map_err(fault).unwrap_err();
+        assert_eq!(as_ben, another_principal());
+        let elsewhere = access.login("ada@example.com", PASSWORD.into(), Some(ben.identity.workspace), here).await;
+        assert_eq!(elsewhere.map_err(fault).unwrap_err(), another_principal());
+        let refreshed = access.refresh(&ben.tokens.refresh_token, here).await.map_err(fault).unwrap_err();
+        assert_eq!(refreshed, another_principal());
+        assert_eq!(stored(&store, &ben).await.refresh_used, 0, "the token was not used up");
+        let again = access.login("ada@example.com", PASSWORD.into(), Some(ada.identity.workspace), here).await.unwrap();
+        assert_eq!(again.identity.principal, ada.identity.principal);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refresh_token_is_answered_again_until_its_successor_is_used() {
+        let (access, store) = testing::access().await;
+        let first = registered(&access, "ada@example.com").await;
+        advance(Duration::from_secs(60)).await;
+        let second = refresh(&access, &first.tokens.refresh_token).await.unwrap();
+        let sixty_later = |ends: Millis| ends.plus(60_000);
+        assert_eq!(second.tokens.access_expires_at, sixty_later(first.tokens.access_expires_at));
+        assert_eq!(second.tokens.refresh_expires_at, sixty_later(first.tokens.refresh_expires_at));
+        assert_ne!(second.tokens.refresh_token, first.tokens.refresh_token);
+        advance(Duration::from_secs(1)).await;
+        let answered_again = refresh(&access, &first.tokens.refresh_token).await.unwrap();
+        assert_eq!(answered_again.tokens.refresh_token, second.tokens.refresh_token);
+        assert_eq!(answered_again.tokens.refresh_expires_at, second.tokens.refresh_expires_at);
+        let third = refresh(&access, &second.tokens.refresh_token).await.unwrap();
+        assert_ne!(third.tokens.refresh_token, second.tokens.refresh_token);
+        assert_eq!(third.identity.sign_in, first.identity.sign_in);
+        assert_eq!(stored(&store, &first).await.refresh_used, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refresh_token_used_after_its_successor_revokes_all_that_came_from_its_sign_in() {
+        let (access, _) = testing::access().await;
+        let first = registered(&access, "ada@example.com").await;
+        let other = login(&access, "ada@example.com", PASSWORD).await.unwrap();
+        let second = refresh(&access, &first.tokens.refresh_token).await.unwrap();
+        let third = refresh(&access, &second.tokens.refresh_token).await.unwrap();
+        let reused = access.refresh(&first.tokens.refresh_token, None).await.unwrap_err();
+        assert!(matches!(&reused, Denied::Reused(sign_in, _) if *sign_in == first.identity.sign_in), "{reused:?}");
+        for token in [&first.tokens.refresh_token, &second.tokens.refresh_token, &third.tokens.refresh_token] {
+            assert_eq!(refresh(&access, token).await.unwrap_err(), Refused::revoked().fault);
+        }
+        assert_eq!(access.verify(&third.tokens.access_token, None).await.unwrap_err(), Refused::revoked());
+        assert!(access.verify(&other.tokens.access_token, None).await.is_ok(), "another sign-in of the same user goes on");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_tabs_that_refresh_at_once_get_the_same_successor() {
+        let (access, store) = testing::access().await;
+        let first = registered(&access, "ada@example.com").await;
+        let tabs = (0..8).map(|_| refresh(&access, &first.tokens.refresh_token));
+        let successors: Vec<String> =
+            futures::future::join_all(tabs).await.into_iter().map(|grant| grant.unwrap().tokens.refresh_token).collect();
+        assert!(successors.iter().all(|token| *token == successors[0]), "{successors:?}");
+        assert_eq!(stored(&store, &first).await.refresh_used, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sign_in_lasts_as_long_as_it_is_used() {
+        let (access, _) = testing::access().await;
+        let life = Duration::from_millis(Settings::default().refresh_token_ms);
+        let first = registered(&access, "ada@example.com").await;
+        advance(life - Duration::from_millis(1)).await;
+        let second = refresh(&access, &first.tokens.refresh_token).await.unwrap();
+        advance(life).await;
+        assert_eq!(refresh(&access, &second.tokens.refresh_token).await.unwrap_err(), refresh_refused());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_refresh_token_is_refused_in_one_wording() {
+        let (access, _) = testing::access().await;
+        let ada = registered(&access, "ada@example.com").await;
+        let sign_in = ada.identity.sign_in;
+        let unborn = access.0.tokens.refresh(RefreshToken { sign_in, number: 2 });
+        let unknown = access.0.tokens.refresh(RefreshToken { sign_in: SignInId::new(Millis(0), [1; 10]), number: 1 });
+        for token in ["", "crr_", &ada.tokens.access_token, &unborn, &unknown] {
+            assert_eq!(refresh(&access, token).await.unwrap_err(), refresh_refused(), "{token}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn signing_out_ends_one_sign_in_or_all_of_the_user_and_no_one_elses() {
+        let (access, _) = testing::access().await;
+        let ben = registered(&access, "ben@example.com").await;
+        let mut sign_ins = vec![registered(&access, "ada@example.com").await];
+        for _ in 0..3 {
+            sign_ins.push(login(&access, "ada@example.com", PASSWORD).await.unwrap());
+        }
+        let good = async |grant: &Grant| access.verify(&grant.tokens.access_token, None).await.is_ok();
+        access.log_out(&sign_ins[1].identity, false).await.unwrap();
+        access.log_out(&sign_ins[1].identity, false).await.unwrap();
+        let still: Vec<bool> = futures::future::join_all(sign_ins.iter().map(good)).await;
+        assert_eq!(still, [true, false, true, true]);
+        assert_eq!(refresh(&access, &sign_ins[1].tokens.refresh_token).await.unwrap_err(), Refused::revoked().fault);
+        access.log_out(&sign_ins[0].identity, true).await.unwrap();
+        let still: Vec<bool> = futures::future::join_all(sign_ins.iter().map(good)).await;
+        assert_eq!(still, [false; 4]);
+        assert!(good(&ben).await);
+    }
+}
