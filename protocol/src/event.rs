@@ -6,8 +6,12 @@ use ts_rs::TS;
 
 use crate::{
     fault::Fault,
-    operations::run::{CancelMode, Inputs, Status},
-    value::{MicroUsd, Millis, UserId},
+    operations::{
+        approval::Approval,
+        artifact::Artifact,
+        run::{CancelMode, Inputs, Status},
+    },
+    value::{MicroUsd, Millis, SteerId, UserId},
 };
 
 /// What models took and cost.
@@ -222,6 +226,32 @@ run_events! {
         /// Why.
         fault: Fault,
     }
+    /// A person is asked; the run waits where it needs the answer.
+    ApprovalRequested = "approval.requested" {
+        /// The row.
+        approval: Box<Approval>,
+    }
+    /// A person has answered, or nobody did in time, or the question was taken back.
+    ApprovalAnswered = "approval.answered" {
+        /// The row.
+        approval: Box<Approval>,
+    }
+    /// Someone gave words to the run.
+    SteerReceived = "steer.received" {
+        /// The words' id.
+        steer_id: SteerId,
+        /// The words.
+        text: String,
+        /// Who gave them.
+        by: UserId,
+    }
+    /// The words have reached an agent.
+    SteerApplied = "steer.applied" {
+        /// The words' id.
+        steer_id: SteerId,
+        /// In which task.
+        task: String,
+    }
     /// How far the run is. A later one supersedes an earlier.
     ProgressReported = "progress.reported" {
         /// From 0 to 1.
@@ -247,6 +277,11 @@ run_events! {
         output_tokens: u64,
         /// What they cost.
         cost_microusd: MicroUsd,
+    }
+    /// The run made a file.
+    ArtifactCreated = "artifact.created" {
+        /// The row.
+        artifact: Box<Artifact>,
     }
     /// A line for who looks closely.
     LogWritten = "log.written" {

@@ -10,6 +10,19 @@ use uuid::Uuid;
 /// The largest integer that every client can hold exactly: 2^53 − 1 (ECMA-262, `Number.MAX_SAFE_INTEGER`).
 pub const MAX_INTEGER: i64 = (1 << 53) - 1;
 
+/// How deep a value that someone hands in may be, such as a run's inputs, itself counted as 1. A frame may be nested
+/// [`crate::scan::DEPTH`] deep, and a row stands up to six levels deep in the frames that carry it: what is let in must come out.
+pub const VALUE_DEPTH: usize = 24;
+
+/// How deep arrays and maps stand in each other in a value; 0 for a scalar.
+pub fn depth(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::Array(elements) => 1 + elements.iter().map(depth).max().unwrap_or(0),
+        serde_json::Value::Object(entries) => 1 + entries.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 /// A text is not a UUIDv7 in lower-case hyphenated form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a UUIDv7 in lower-case hyphenated form")]
@@ -129,13 +142,16 @@ ids! {
     MutationKey,
     /// Words given to a running run.
     SteerId,
+    /// An approval: a question that holds a run until a person answers it.
+    ApprovalId,
+    /// A file that a run made.
+    ArtifactId,
 }
 
 macro_rules! integers {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, TS)]
-        #[serde(transparent)]
         #[schemars(inline)]
         #[ts(type = "number")]
         pub struct $name(pub i64);

@@ -1,5 +1,7 @@
 //! Every operation of the protocol, one file a noun, and the table of them all.
 
+pub mod approval;
+pub mod artifact;
 pub mod auth;
 pub mod run;
 pub mod session;

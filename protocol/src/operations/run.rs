@@ -9,7 +9,7 @@ use crate::{
     event::Usage,
     fault::Fault,
     operation::{Access, Kind, Operation, Rate},
-    value::{Millis, Revision, RunId, SessionId, UserId},
+    value::{Millis, Revision, RunId, SessionId, UserId, VALUE_DEPTH, depth},
 };
 
 /// A JSON object, as a crew's inputs are.
@@ -126,7 +126,7 @@ pub struct Start {
     #[garde(length(bytes, min = 1, max = 100))]
     pub crew: String,
     /// A value for each placeholder of the crew, and what its input schema asks for.
-    #[garde(skip)]
+    #[garde(custom(not_too_deep))]
     #[serde(default)]
     #[ts(type = "Record<string, unknown>")]
     pub inputs: Inputs,
@@ -231,4 +231,9 @@ impl Operation for Cancel {
     const ACCESS: Access = Access::Member;
     const RATE: Rate = Rate::Write;
     type Output = Run;
+}
+
+fn not_too_deep(inputs: &Inputs, (): &()) -> garde::Result {
+    let depth = 1 + inputs.values().map(depth).max().unwrap_or(0);
+    if depth > VALUE_DEPTH { Err(garde::Error::new(format!("is nested {depth} deep; {VALUE_DEPTH} is the most"))) } else { Ok(()) }
 }
