@@ -224,6 +224,41 @@ impl Settings {
     }
 }
 
+/// Bounds of the store. No operator gains by turning them, so that they are no settings.
+pub mod store {
+    use std::time::Duration;
+
+    /// Commits that wait for a lane of the writer; who comes after them waits to be let in. Several groups' worth, so that the
+    /// writer never starves.
+    pub const QUEUE: usize = 1_024;
+    /// Commits in one transaction. More would make the first of them wait for the last without a syncing saved.
+    pub const GROUP_COMMITS: usize = 256;
+    /// Bytes of events and rows in one transaction, about: what one transaction may hold in memory.
+    pub const GROUP_BYTES: usize = 4 << 20;
+    /// Lanes of the writer on PostgreSQL, each a connection: a workspace whose row another node holds stops only its own lane.
+    pub const LANES: usize = 4;
+    /// How often a transaction that got in another's way is tried again.
+    pub const ATTEMPTS: u32 = 5;
+    /// Connections that read, and so reads at once. SQLite reads on the processors of this machine, PostgreSQL elsewhere.
+    pub const READERS: usize = 8;
+    /// How long a read waits for one of them.
+    pub const READER_WAIT: Duration = Duration::from_secs(3);
+    /// How long connecting may take.
+    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+    /// How long a read or a transaction may take before its connection is given up: no request hangs with the database.
+    pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(6);
+    /// How long SQLite waits for another process's lock, such as a copy being made.
+    pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+    /// Prepared statements kept by a connection: every text that the store sends, in its few lengths.
+    pub const STATEMENTS_KEPT: usize = 512;
+    /// How long a reply is kept under its key, in milliseconds.
+    pub const KEY_KEPT_MS: i64 = 24 * 60 * 60 * 1_000;
+    /// Kept replies that go in one transaction, so that clearing up never holds up a commit.
+    pub const KEYS_PRUNED: usize = 512;
+    /// How long after a clearing that found nothing the next one comes, in milliseconds.
+    pub const KEYS_PRUNED_EVERY_MS: i64 = 60_000;
+}
+
 fn unknown(key: &str) -> SettingsError {
     let known: Vec<&str> = Settings::described().iter().map(|setting| setting.key).collect();
     SettingsError(format!("there is no setting `{key}`; there are: {}", known.join(", ")))

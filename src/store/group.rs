@@ -83,6 +83,16 @@ pub(super) enum RowState<'a> {
     Deleted,
 }
 
+impl<'a> RowState<'a> {
+    /// The values that are put, and the revision that they get.
+    pub(super) fn put(self) -> Option<(&'a [Value], Option<i64>)> {
+        match self {
+            Self::Put { values, revision } => Some((values, revision)),
+            Self::Deleted => None,
+        }
+    }
+}
+
 /// What a group comes to.
 #[derive(Debug, Default)]
 pub(super) struct Plan<'a> {

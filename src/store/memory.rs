@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crewline_protocol::value::{MutationKey, Offset, Revision, RunId, WorkspaceId};
+use crewline_protocol::value::{Millis, MutationKey, Offset, Revision, RunId, WorkspaceId};
 use tokio::task::yield_now;
 
 use super::{
@@ -15,6 +15,7 @@ use super::{
     group::{self, Id, Known, Pending, Plan, RowKey, RowState, WORKSPACES},
     schema,
 };
+use crate::settings::store::KEY_KEPT_MS;
 
 /// Everything that is stored. It outlives the stores that are opened on it, as a file does.
 #[derive(Default)]
@@ -31,7 +32,8 @@ pub(super) struct MemorySnapshot {
 struct Contents {
     rows: Rows,
     streams: HashMap<RunId, Stream>,
-    keys: HashMap<(String, MutationKey), StoredReply>,
+    /// With the times at which they were kept.
+    keys: HashMap<(String, MutationKey), (StoredReply, Millis)>,
 }
 
 /// Rows by table and id. A snapshot shares the tables that have not changed since.
@@ -60,7 +62,9 @@ impl Memory {
         committed
     }
 
-    pub(super) fn snapshot(&self) -> MemorySnapshot {
+    pub(super) async fn snapshot(&self) -> MemorySnapshot {
+        // As with a database: a reader that reads all the time lets others run.
+        yield_now().await;
         MemorySnapshot { rows: self.lock().rows.clone() }
     }
 
@@ -148,7 +152,8 @@ impl Contents {
             if let Some((key, reply)) = accepted.commit.key.as_ref().zip(accepted.reply.clone()) {
                 let revision = accepted.revision.unwrap_or_default();
                 let kept = StoredReply { operation: key.operation.to_owned(), digest: key.digest, revision, reply };
-                self.keys.insert((key.principal.clone(), key.key), kept);
+                self.keys.retain(|_, (_, at)| *at >= key.at.plus(-KEY_KEPT_MS));
+                self.keys.insert((key.principal.clone(), key.key), (kept, key.at));
             }
         }
         for (run, growth) in &plan.streams {
@@ -167,7 +172,7 @@ impl Contents {
 
 impl Known for Contents {
     fn reply(&self, principal: &str, key: MutationKey) -> Option<StoredReply> {
-        self.keys.get(&(principal.to_owned(), key)).cloned()
+        self.keys.get(&(principal.to_owned(), key)).map(|(kept, _)| kept.clone())
     }
     fn counter(&self, workspace: &str) -> Option<i64> {
         self.rows.counter(workspace)

@@ -4,10 +4,13 @@
 //! is told ([`Told`]) after it is durable, never before.
 
 mod commit;
+#[cfg(test)]
+mod conformance;
 mod entity;
 mod group;
 mod memory;
 mod schema;
+mod sql;
 
 pub use commit::{Append, Block, Commit, CommitError, Committed, Expected, Guard, KeyedReply, MakeReply, RowChange, StoredReply, Told};
 pub use entity::{Column, ColumnKind, Condition, Direction, Entity, Json, Select, Stored, Table, Value};
@@ -22,7 +25,10 @@ use std::{
 
 use crewline_protocol::value::{MutationKey, Offset, Revision, RunId, WorkspaceId};
 
-use memory::{Memory, MemorySnapshot};
+use self::{
+    memory::{Memory, MemorySnapshot},
+    sql::{Sql, SqlSnapshot},
+};
 
 /// The database failed, or holds something that this version can't read.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +69,7 @@ pub struct Store(Arc<Kind>);
 
 enum Kind {
     Memory { memory: Arc<Memory>, tell: Tell, closed: AtomicBool },
+    Sql(Sql),
 }
 
 /// Rows and revisions as they were at one moment.
@@ -70,6 +77,7 @@ pub struct Snapshot(SnapshotKind);
 
 enum SnapshotKind {
     Memory(MemorySnapshot),
+    Sql(SqlSnapshot),
 }
 
 /// Where a stream stands.
@@ -87,9 +95,24 @@ impl Store {
     /// # Errors
     /// Where it can't be reached, or a later version has already changed its schema.
     pub async fn open(location: &Location, tell: Tell) -> Result<Self, StoreError> {
+        let kind = match location {
+            Location::Memory => Kind::Memory { memory: Arc::default(), tell, closed: AtomicBool::new(false) },
+            Location::Sqlite(file) => Kind::Sql(Sql::open_sqlite(file, true, &tell).await?),
+            Location::Postgres(url) => Kind::Sql(Sql::open_postgres(url, &tell).await?),
+        };
+        Ok(Self(Arc::new(kind)))
+    }
+
+    /// Opens the database for a short work beside a server that may have it open: what is written reaches that server's clients
+    /// with its next sweep. Otherwise a SQLite file has one server.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub async fn open_beside(location: &Location) -> Result<Self, StoreError> {
+        let nobody: Tell = Arc::new(|_| {});
         match location {
-            Location::Memory => Ok(Self(Arc::new(Kind::Memory { memory: Arc::default(), tell, closed: AtomicBool::new(false) }))),
-            Location::Sqlite(_) | Location::Postgres(_) => Err(StoreError::Failed("not yet".into())),
+            Location::Sqlite(file) => Ok(Self(Arc::new(Kind::Sql(Sql::open_sqlite(file, false, &nobody).await?)))),
+            Location::Postgres(_) | Location::Memory => Self::open(location, nobody).await,
         }
     }
 
@@ -97,6 +120,7 @@ impl Store {
     pub fn epoch(&self) -> &str {
         match &*self.0 {
             Kind::Memory { .. } => "memory",
+            Kind::Sql(sql) => sql.epoch(),
         }
     }
 
@@ -109,6 +133,7 @@ impl Store {
         match &*self.0 {
             Kind::Memory { closed, .. } if closed.load(Ordering::Relaxed) => Err(StoreError::closed().into()),
             Kind::Memory { memory, tell, .. } => memory.commit(&commit, tell).await,
+            Kind::Sql(sql) => sql.commit(commit).await,
         }
     }
 
@@ -118,7 +143,8 @@ impl Store {
     /// `Unavailable` when the database is away, or all its readers are busy for too long.
     pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         match &*self.0 {
-            Kind::Memory { memory, .. } => Ok(Snapshot(SnapshotKind::Memory(memory.snapshot()))),
+            Kind::Memory { memory, .. } => Ok(Snapshot(SnapshotKind::Memory(memory.snapshot().await))),
+            Kind::Sql(sql) => Ok(Snapshot(SnapshotKind::Sql(sql.snapshot().await?))),
         }
     }
 
@@ -129,7 +155,8 @@ impl Store {
     pub async fn get<E: Entity>(&self, id: impl Into<Value>) -> Result<Option<E>, StoreError> {
         let id = id.into();
         let values = match &*self.0 {
-            Kind::Memory { memory, .. } => memory.snapshot().get(E::TABLE, &id)?,
+            Kind::Memory { memory, .. } => memory.snapshot().await.get(E::TABLE, &id)?,
+            Kind::Sql(sql) => sql.get(E::TABLE, &id).await?,
         };
         values.map(E::from_values).transpose()
     }
@@ -140,7 +167,8 @@ impl Store {
     /// See [`StoreError`].
     pub async fn select<E: Entity>(&self, select: &Select) -> Result<Vec<E>, StoreError> {
         let rows = match &*self.0 {
-            Kind::Memory { memory, .. } => memory.snapshot().select(E::TABLE, select)?,
+            Kind::Memory { memory, .. } => memory.snapshot().await.select(E::TABLE, select)?,
+            Kind::Sql(sql) => sql.select(E::TABLE, select).await?,
         };
         rows.into_iter().map(E::from_values).collect()
     }
@@ -152,6 +180,7 @@ impl Store {
     pub async fn reply(&self, principal: &str, key: MutationKey) -> Result<Option<StoredReply>, StoreError> {
         match &*self.0 {
             Kind::Memory { memory, .. } => Ok(memory.reply(principal, key)),
+            Kind::Sql(sql) => sql.reply(principal, key).await,
         }
     }
 
@@ -162,6 +191,7 @@ impl Store {
     pub async fn heads(&self, runs: &[RunId]) -> Result<Vec<(RunId, StreamHead)>, StoreError> {
         match &*self.0 {
             Kind::Memory { memory, .. } => Ok(memory.heads(runs)),
+            Kind::Sql(sql) => sql.heads(runs).await,
         }
     }
 
@@ -172,6 +202,7 @@ impl Store {
     pub async fn revisions(&self, workspaces: &[WorkspaceId]) -> Result<Vec<(WorkspaceId, Revision)>, StoreError> {
         match &*self.0 {
             Kind::Memory { memory, .. } => Ok(memory.revisions(workspaces)),
+            Kind::Sql(sql) => sql.revisions(workspaces).await,
         }
     }
 
@@ -183,6 +214,7 @@ impl Store {
     pub async fn log_after(&self, run: RunId, after: Offset, limit_bytes: usize) -> Result<Vec<Arc<Block>>, StoreError> {
         match &*self.0 {
             Kind::Memory { memory, .. } => Ok(memory.log_after(run, after, limit_bytes)),
+            Kind::Sql(sql) => sql.log_after(run, after, limit_bytes).await,
         }
     }
 
@@ -190,6 +222,18 @@ impl Store {
     pub async fn close(&self) {
         match &*self.0 {
             Kind::Memory { closed, .. } => closed.store(true, Ordering::Relaxed),
+            Kind::Sql(sql) => sql.close().await,
+        }
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// `Unavailable` when it gives none.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        match &*self.0 {
+            Kind::Memory { .. } => Ok(()),
+            Kind::Sql(sql) => sql.ping().await,
         }
     }
 
@@ -199,6 +243,7 @@ impl Store {
             Kind::Memory { memory, .. } => {
                 Some(Self(Arc::new(Kind::Memory { memory: memory.clone(), tell, closed: AtomicBool::new(false) })))
             }
+            Kind::Sql(_) => None,
         }
     }
 }
@@ -211,6 +256,7 @@ impl Snapshot {
     pub async fn revision(&mut self, workspace: WorkspaceId) -> Result<Revision, StoreError> {
         match &mut self.0 {
             SnapshotKind::Memory(snapshot) => Ok(snapshot.revision(workspace)),
+            SnapshotKind::Sql(snapshot) => snapshot.revision(workspace).await,
         }
     }
 
@@ -222,6 +268,7 @@ impl Snapshot {
         let id = id.into();
         let values = match &mut self.0 {
             SnapshotKind::Memory(snapshot) => snapshot.get(E::TABLE, &id)?,
+            SnapshotKind::Sql(snapshot) => snapshot.get(E::TABLE, &id).await?,
         };
         values.map(E::from_values).transpose()
     }
@@ -233,6 +280,7 @@ impl Snapshot {
     pub async fn select<E: Entity>(&mut self, select: &Select) -> Result<Vec<E>, StoreError> {
         let rows = match &mut self.0 {
             SnapshotKind::Memory(snapshot) => snapshot.select(E::TABLE, select)?,
+            SnapshotKind::Sql(snapshot) => snapshot.select(E::TABLE, select).await?,
         };
         rows.into_iter().map(E::from_values).collect()
     }

@@ -7,3 +7,8 @@ const UNIQUE: &[(&str, &[&str])] = &[("users", &["email"]), ("members", &["works
 pub(super) fn unique(table: &str) -> impl Iterator<Item = &'static [&'static str]> {
     UNIQUE.iter().filter(move |(name, _)| *name == table).map(|(_, columns)| *columns)
 }
+
+/// Whether rows of this table can take a value from each other.
+pub(super) fn has_unique(table: &str) -> bool {
+    unique(table).next().is_some()
+}
