@@ -1,1 +1,22 @@
+#![doc = include_str!("../README.md")]
 
+mod auth;
+mod calls;
+mod client;
+mod clock;
+mod connector;
+mod driver;
+mod error;
+mod follows;
+mod link;
+mod run_stream;
+#[cfg(test)]
+mod tests;
+
+pub use auth::{AuthError, AuthProvider, AuthReason, NoToken, Token};
+pub use client::{CallOptions, Client, ClientBuilder, FollowOptions, State};
+pub use clock::Clock;
+pub use connector::{Connector, Tcp};
+pub use crewline_protocol as protocol;
+pub use error::{CallError, ConnectError, FollowError, Stopped, UrlError};
+pub use run_stream::{Followed, RunStream};

@@ -1,0 +1,312 @@
+//! Runs that are followed: where each stands, what of it was read, and how much credit it is owed. They outlive connections.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use crewline_protocol::{
+    Fault, RunEvent,
+    fault::Retry,
+    follow::{Ended, EndedWhy, SubscribeOptions, SubscribedRun, Target},
+    frame::{Body, ClientFrame},
+    value::{Offset, RunId, encode},
+};
+use serde::Deserialize;
+use tokio::{sync::mpsc, time::Instant};
+
+use crate::{
+    Clock,
+    error::{FollowError, Stopped},
+    run_stream::{Delivery, Taken},
+};
+
+/// The least bytes that an `events` frame has on the wire: it bounds how many frames a window of credit can hold.
+const LEAST_FRAME_BYTES: i64 = 6;
+/// Places in a stream's queue beside those for frames: subscribed again, restarted, the end.
+const SPARE_PLACES: usize = 64;
+/// Full jitter before a run is subscribed to again when nothing came of the last time: the first bound and the last.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// A run that is followed.
+pub(crate) struct Follow {
+    pub(crate) run: RunId,
+    pub(crate) only: Option<Vec<String>>,
+    /// The offset up to which events were put into the queue.
+    pub(crate) position: Offset,
+    /// The most bytes that may be on their way or unread.
+    pub(crate) window: i64,
+    pub(crate) queue: mpsc::Sender<Delivery>,
+    pub(crate) taken: Arc<Taken>,
+    /// Bytes in the queue.
+    pub(crate) unread: i64,
+    /// Bytes that were read and not granted yet.
+    pub(crate) owed: i64,
+    /// Bytes of this subscription that the connection's credit still lacks.
+    pub(crate) held: i64,
+    /// On this connection.
+    pub(crate) sub: Option<u64>,
+    /// Subscriptions since the last frame that was applied.
+    pub(crate) tries: u32,
+}
+
+impl Follow {
+    pub(crate) fn new(
+        run: RunId,
+        only: Option<Vec<String>>,
+        position: Offset,
+        window: i64,
+        queue: mpsc::Sender<Delivery>,
+        taken: Arc<Taken>,
+    ) -> Self {
+        Self { run, only, position, window, queue, taken, unread: 0, owed: 0, held: 0, sub: None, tries: 0 }
+    }
+    /// How many places the queue of a stream with this window needs.
+    pub(crate) fn places(window: i64) -> usize {
+        usize::try_from(window / LEAST_FRAME_BYTES).unwrap_or(0) + SPARE_PLACES
+    }
+    fn end(self, end: Result<(), FollowError>) {
+        // A reader that has gone needs no end.
+        let _ = self.queue.try_send(Delivery::End(end));
+    }
+}
+
+/// The peer broke a rule that bounds this side's memory.
+#[derive(Debug)]
+pub(crate) struct Overdrawn;
+
+/// Every followed run, and what is to be said about them.
+#[derive(Default)]
+pub(crate) struct Follows {
+    open: BTreeMap<u64, Follow>,
+    last: u64,
+    ready: VecDeque<u64>,
+    delayed: BTreeSet<(Instant, u64)>,
+    by_sub: HashMap<u64, u64>,
+    /// The connection's credit to begin with, raised so that it holds every window: one reader who stops then never holds up another.
+    connection_window: i64,
+}
+
+impl Follows {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+    pub(crate) fn add(&mut self, follow: Follow) {
+        self.last += 1;
+        self.open.insert(self.last, follow);
+        self.ready.push_back(self.last);
+    }
+    /// A connection was made: with this credit, and with positions that mean nothing any more where the epoch is another.
+    pub(crate) fn connected(&mut self, credit_bytes: u64, another_epoch: bool) {
+        self.connection_window = i64::try_from(credit_bytes).unwrap_or(i64::MAX);
+        for follow in self.open.values_mut().filter(|_| another_epoch) {
+            follow.position = Offset(0);
+            let _ = follow.queue.try_send(Delivery::Restarted);
+        }
+    }
+    /// The connection is gone: all are to be subscribed to again on the next.
+    pub(crate) fn disconnected(&mut self) {
+        self.open.retain(|_, follow| !follow.queue.is_closed());
+        self.by_sub.clear();
+        self.delayed.clear();
+        self.ready = self.open.keys().copied().collect();
+        for follow in self.open.values_mut() {
+            (follow.sub, follow.held, follow.owed) = (None, 0, 0);
+        }
+    }
+    /// Writes the `subscribe` of everything that is ready.
+    pub(crate) fn subscribe_ready(&mut self, next_sub: &mut u64, mut say: impl FnMut(ClientFrame<'_>)) {
+        while let Some(number) = self.ready.pop_front() {
+            let Some(follow) = self.open.get_mut(&number) else { continue };
+            *next_sub += 1;
+            let sub = *next_sub;
+            // What was read meanwhile is room again, and what is unread is not.
+            let taken = follow.taken.bytes.swap(0, Ordering::AcqRel);
+            follow.unread -= taken;
+            (follow.sub, follow.held, follow.owed) = (Some(sub), 0, 0);
+            follow.tries += 1;
+            let credit = (follow.window - follow.unread).max(0);
+            let target = encode(&Target { run: follow.run, only: follow.only.clone() });
+            let options = encode(&SubscribeOptions { from: Some(follow.position.0), credit: Some(credit) });
+            self.by_sub.insert(sub, number);
+            say(ClientFrame::Subscribe { sub, target: Body::own(&target), options: Some(Body::own(&options)) });
+        }
+        let windows: i64 = self.open.values().filter(|follow| follow.sub.is_some()).map(|follow| follow.window).sum();
+        if windows > self.connection_window {
+            say(ClientFrame::Credit { sub: 0, bytes: windows - self.connection_window });
+            self.connection_window = windows;
+        }
+    }
+    /// `subscribed` came.
+    pub(crate) fn subscribed(&mut self, sub: u64, body: SubscribedRun) {
+        // Told only while there is room: where the reader has stopped, frames and the end need the places.
+        if let Some(follow) = self.follow(sub).filter(|follow| follow.queue.capacity() > SPARE_PLACES / 2) {
+            let _ = follow.queue.try_send(Delivery::Attached { from: body.from, head: body.head });
+        }
+    }
+    /// `events` came, in a frame of so many bytes. The one rule of the protocol: a frame that begins where this side stands is applied, one
+    /// that ends at or before it is dropped, and on anything else the run is subscribed to again from where this side stands.
+    pub(crate) fn events(
+        &mut self,
+        (sub, offset, span, bytes): (u64, i64, i64, i64),
+        events: Body<'_>,
+        clock: &Clock,
+        mut say: impl FnMut(ClientFrame<'_>),
+    ) -> Result<(), Overdrawn> {
+        let Some(follow) = self.follow(sub) else {
+            say(ClientFrame::Credit { sub: 0, bytes });
+            return Ok(());
+        };
+        follow.held += bytes;
+        if offset <= follow.position.0 {
+            say(ClientFrame::Credit { sub, bytes });
+            say(ClientFrame::Credit { sub: 0, bytes });
+            follow.held -= bytes;
+            return Ok(());
+        }
+        if offset - span != follow.position.0 {
+            self.leave(sub, &mut say);
+            self.again(sub, clock);
+            return Ok(());
+        }
+        match read_events(events) {
+            Ok(events) => {
+                (follow.position, follow.tries) = (Offset(offset), 0);
+                follow.unread += bytes;
+                let delivery = Delivery::Frame { events, position: Offset(offset), bytes };
+                match follow.queue.try_send(delivery) {
+                    Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+                    Err(mpsc::error::TrySendError::Full(_)) => Err(Overdrawn),
+                }
+            }
+            Err(error) => {
+                self.leave(sub, &mut say);
+                self.finish(sub, Err(FollowError::Unreadable(error)));
+                Ok(())
+            }
+        }
+    }
+    /// `ended` came.
+    pub(crate) fn ended(&mut self, sub: u64, ended: Ended, clock: &Clock, mut say: impl FnMut(ClientFrame<'_>)) {
+        let Some(follow) = self.follow(sub) else { return };
+        let held = std::mem::take(&mut follow.held);
+        if held > 0 {
+            say(ClientFrame::Credit { sub: 0, bytes: held });
+        }
+        match (ended.why, ended.fault) {
+            (EndedWhy::Complete, _) => self.finish(sub, Ok(())),
+            (EndedWhy::Forbidden, _) => self.finish(sub, Err(FollowError::Forbidden)),
+            (EndedWhy::Deleted, _) => self.finish(sub, Err(FollowError::Deleted)),
+            (EndedWhy::Server, _) => self.again(sub, clock),
+            (EndedWhy::Refused, Some(fault)) if matches!(fault.retry, Retry::After | Retry::SameKey) => self.again(sub, clock),
+            (EndedWhy::Refused, fault) => {
+                let fault = fault.unwrap_or_else(Fault::not_found);
+                self.finish(sub, Err(FollowError::Refused(fault)));
+            }
+        }
+    }
+    /// Grants what was read, in halves of the window so that credit costs few frames, and leaves what nobody reads any more.
+    pub(crate) fn settle(&mut self, mut say: impl FnMut(ClientFrame<'_>)) {
+        let mut gone = Vec::new();
+        for (number, follow) in &mut self.open {
+            if follow.queue.is_closed() {
+                gone.push((*number, follow.sub));
+                continue;
+            }
+            // Unless it is subscribed to, the next subscription's credit says it.
+            let Some(sub) = follow.sub else { continue };
+            let taken = follow.taken.bytes.swap(0, Ordering::AcqRel);
+            follow.unread -= taken;
+            follow.owed += taken;
+            if follow.owed > 0 && follow.owed >= follow.window / 2 {
+                say(ClientFrame::Credit { sub, bytes: follow.owed });
+                let back = follow.owed.min(follow.held);
+                if back > 0 {
+                    say(ClientFrame::Credit { sub: 0, bytes: back });
+                }
+                follow.held -= back;
+                follow.owed = 0;
+            }
+        }
+        for (number, sub) in gone {
+            if let Some(sub) = sub {
+                self.leave(sub, &mut say);
+                self.by_sub.remove(&sub);
+            }
+            self.open.remove(&number);
+        }
+    }
+    /// When the next one is to be subscribed to again.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.delayed.first().map(|(due, _)| *due)
+    }
+    /// Makes ready what is due.
+    pub(crate) fn wake(&mut self, now: Instant) {
+        while let Some((due, number)) = self.delayed.first().copied().filter(|(due, _)| *due <= now) {
+            self.delayed.remove(&(due, number));
+            self.ready.push_back(number);
+        }
+    }
+    /// Ends all.
+    pub(crate) fn stop(&mut self, stopped: &Stopped) {
+        self.by_sub.clear();
+        for follow in std::mem::take(&mut self.open).into_values() {
+            follow.end(Err(FollowError::Stopped(stopped.clone())));
+        }
+    }
+
+    fn follow(&mut self, sub: u64) -> Option<&mut Follow> {
+        self.open.get_mut(self.by_sub.get(&sub)?)
+    }
+    /// Unsubscribes, and gives the connection back what the subscription still holds of its credit.
+    fn leave(&mut self, sub: u64, say: &mut impl FnMut(ClientFrame<'_>)) {
+        say(ClientFrame::Unsubscribe { sub });
+        if let Some(held) = self.follow(sub).map(|follow| std::mem::take(&mut follow.held)).filter(|held| *held > 0) {
+            say(ClientFrame::Credit { sub: 0, bytes: held });
+        }
+    }
+    /// Subscribes again: at once, or later when nothing came of the last time.
+    fn again(&mut self, sub: u64, clock: &Clock) {
+        let Some(number) = self.by_sub.remove(&sub) else { return };
+        let Some(follow) = self.open.get_mut(&number) else { return };
+        follow.sub = None;
+        if follow.tries == 0 {
+            self.ready.push_back(number);
+        } else {
+            let wait = clock.jitter(AGAIN.0, AGAIN.1, follow.tries);
+            self.delayed.insert((Instant::now() + wait, number));
+        }
+    }
+    fn finish(&mut self, sub: u64, end: Result<(), FollowError>) {
+        if let Some(follow) = self.by_sub.remove(&sub).and_then(|number| self.open.remove(&number)) {
+            follow.end(end);
+        }
+    }
+}
+
+/// An event, or one of a type that this version does not know.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lenient {
+    Known(Box<RunEvent>),
+    Other { r#type: String },
+}
+
+/// Reads a frame's events; those of unknown types, which a newer server may send, are left out.
+fn read_events(body: Body<'_>) -> Result<Vec<RunEvent>, String> {
+    let strict = match body.decode::<Vec<RunEvent>>() {
+        Ok(events) => return Ok(events),
+        Err(fault) => fault,
+    };
+    let lenient: Vec<Lenient> = body.decode().map_err(|_| strict.to_string())?;
+    let mut events = Vec::with_capacity(lenient.len());
+    for event in lenient {
+        match event {
+            Lenient::Known(event) => events.push(*event),
+            Lenient::Other { r#type } if RunEvent::TYPES.contains(&r#type.as_str()) => return Err(strict.to_string()),
+            Lenient::Other { .. } => {}
+        }
+    }
+    Ok(events)
+}
