@@ -11,7 +11,7 @@ use garde::Validate;
 use secrecy::SecretString;
 
 use crate::{
-    access::{Access, Cost, Denied, Grant, Identity, NewUser, Refused, SigningKey, Threads, User, normal_email, same_principal},
+    access::{Access, Cost, Denied, Grant, Identity, NewUser, Refused, SigningKey, Threads, User, normal_email},
     clock::Clock,
     context::{Answer, Context, Failure, Services},
     settings::Settings,
@@ -47,12 +47,9 @@ pub async fn refresh(cx: Context, input: Refresh) -> Result<Answer<SignedIn>, Fa
 /// `auth.authenticate`
 ///
 /// # Errors
-/// See [`Access::verify`]; `conflict` for another principal than the one who is signed in on the connection.
+/// See [`Access::authenticate`].
 pub async fn authenticate(cx: Context, input: Authenticate) -> Result<Answer<Authenticated>, Failure> {
-    let here = cx.identity.as_deref();
-    let identity = cx.services.access.verify(&input.access_token, here.map(|here| here.workspace)).await;
-    let identity = identity.map_err(|refused| refused.fault)?;
-    same_principal(here, identity.user, None)?;
+    let identity = cx.services.access.authenticate(&input.access_token, cx.identity.as_deref()).await?;
     let output = Authenticated { principal: identity.principal.clone(), access_expires_at: identity.expires_at };
     Ok(Answer::from(output).signing_in(identity.into()))
 }
@@ -147,4 +144,161 @@ fn signing_in(grant: Grant) -> Answer<SignedIn> {
 fn new_user(input: Register, operator: bool) -> NewUser {
     let Register { email, password, name, workspace } = input;
     NewUser { email, name, password: password.into(), workspace, operator }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::{net::IpAddr, sync::Arc};
+
+    use crewline_protocol::{fault::Reason, operation::Role, value::ConnectionId};
+
+    use super::*;
+    use crate::{
+        access::testing,
+        apps::{App, Apps},
+        hub::{Hub, Mailbox, Registered},
+        limits::Limits,
+        store::Commit,
+    };
+
+    /// A node's rooms over an empty memory, in simulated time.
+    pub(crate) async fn services(settings: Settings) -> Arc<Services> {
+        let (_, store) = testing::access().await;
+        let access = testing::access_with(&store, &settings);
+        let clock = Clock::simulated(2, testing::START);
+        let limits = Limits::new(&settings);
+        Arc::new(Services { settings, clock, store, hub: Hub::new(0), access, apps: Apps::new(App {}), limits })
+    }
+
+    fn context(services: &Arc<Services>, identity: Option<&Arc<Identity>>) -> Context {
+        let address = IpAddr::from([127, 0, 0, 1]);
+        Context { services: services.clone(), identity: identity.cloned(), address, key: None }
+    }
+
+    pub(crate) fn ada() -> Register {
+        let (email, password) = ("ada@example.com".into(), "correct horse".into());
+        Register { email, password, name: "Ada".into(), workspace: None }
+    }
+
+    async fn log_in_ada(services: &Arc<Services>) -> (SignedIn, Arc<Identity>) {
+        let Register { email, password, .. } = ada();
+        let answer = login(context(services, None), Login { email, password, workspace_id: None }).await.unwrap();
+        (answer.output, answer.signs_in.unwrap())
+    }
+
+    /// A connection on which somebody is signed in.
+    fn connect(services: &Services, identity: &Arc<Identity>, number: u8) -> (Registered, Arc<Mailbox>) {
+        let mailbox = Arc::<Mailbox>::default();
+        let registered = services.hub.register(ConnectionId::new(testing::START, [number; 10]), mailbox.clone());
+        registered.signed_in(identity.clone());
+        (registered, mailbox)
+    }
+
+    fn closed(mailbox: &Mailbox) -> Option<CloseCode> {
+        mailbox.take().close.map(|(code, _)| code)
+    }
+
+    fn fault<T>(answer: Result<T, Failure>) -> Fault {
+        match answer {
+            Err(Failure::Fault(fault)) => fault,
+            Err(other) => panic!("{other:?}"),
+            Ok(_) => panic!("it was answered"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_way_of_signing_in_makes_the_connection_who_the_reply_says() {
+        let services = services(Settings::default()).await;
+        let registered = register(context(&services, None), ada()).await.unwrap();
+        assert_eq!(registered.signs_in.unwrap().principal, registered.output.principal);
+        let (logged_in, identity) = log_in_ada(&services).await;
+        assert_eq!(identity.principal, logged_in.principal);
+        let refreshed = refresh(context(&services, Some(&identity)), Refresh { refresh_token: logged_in.refresh_token }).await.unwrap();
+        assert_eq!(refreshed.signs_in.unwrap().sign_in, identity.sign_in);
+        let access_token = refreshed.output.access_token;
+        let authenticated = authenticate(context(&services, None), Authenticate { access_token }).await.unwrap();
+        assert_eq!(authenticated.signs_in.unwrap().principal, authenticated.output.principal);
+        assert_eq!(authenticated.output.access_expires_at, refreshed.output.access_expires_at);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_of_somebody_else_is_a_conflict_on_a_signed_in_connection() {
+        let services = services(Settings::default()).await;
+        let here = register(context(&services, None), ada()).await.unwrap().signs_in;
+        let ben = Register { email: "ben@example.com".into(), ..ada() };
+        let access_token = register(context(&services, None), ben).await.unwrap().output.access_token;
+        let refused = fault(authenticate(context(&services, here.as_ref()), Authenticate { access_token }).await);
+        assert_eq!((refused.code, refused.reason), (FaultCode::Conflict, Some(Reason::State)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn signing_out_closes_the_connections_of_that_sign_in_or_of_all() {
+        let services = services(Settings::default()).await;
+        let ben = Register { email: "ben@example.com".into(), ..ada() };
+        let ben = register(context(&services, None), ben).await.unwrap().signs_in.unwrap();
+        let phone = register(context(&services, None), ada()).await.unwrap().signs_in.unwrap();
+        let (_, laptop) = log_in_ada(&services).await;
+        let (_ben, ben_mail) = connect(&services, &ben, 0);
+        let connections = [(&phone, 1), (&phone, 2), (&laptop, 3)].map(|(identity, number)| connect(&services, identity, number));
+        let closes = || connections.each_ref().map(|(_, mailbox)| closed(mailbox));
+        logout(context(&services, Some(&phone)), Logout::default()).await.unwrap();
+        assert_eq!(closes(), [Some(CloseCode::SignedOut), Some(CloseCode::SignedOut), None]);
+        logout(context(&services, Some(&laptop)), Logout { everywhere: Some(true) }).await.unwrap();
+        assert_eq!(closes()[2], Some(CloseCode::SignedOut));
+        assert_eq!(closed(&ben_mail), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refresh_token_that_comes_back_too_late_closes_every_connection_of_its_sign_in() {
+        let services = services(Settings::default()).await;
+        let first = register(context(&services, None), ada()).await.unwrap();
+        let (_, other) = log_in_ada(&services).await;
+        let (_one, mail) = connect(&services, first.signs_in.as_ref().unwrap(), 1);
+        let (_two, other_mail) = connect(&services, &other, 2);
+        let stolen = Refresh { refresh_token: first.output.refresh_token };
+        let second = refresh(context(&services, None), stolen.clone()).await.unwrap().output.refresh_token;
+        refresh(context(&services, None), Refresh { refresh_token: second }).await.unwrap();
+        assert_eq!(closed(&mail), None);
+        assert_eq!(fault(refresh(context(&services, None), stolen).await).code, FaultCode::Unauthenticated);
+        assert_eq!((closed(&mail), closed(&other_mail)), (Some(CloseCode::SignInRevoked), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn me_tells_who_one_is_now() {
+        let services = services(Settings::default()).await;
+        let identity = register(context(&services, None), ada()).await.unwrap().signs_in.unwrap();
+        let ask = async || me(context(&services, Some(&identity)), Me {}).await;
+        assert_eq!(ask().await.unwrap().output, identity.principal);
+        let user = services.store.get::<User>(identity.user).await.unwrap().unwrap();
+        services.store.commit(Commit::default().put(&User { name: "Countess".into(), ..user })).await.unwrap();
+        assert_eq!(ask().await.unwrap().output.name, "Countess");
+        logout(context(&services, Some(&identity)), Logout::default()).await.unwrap();
+        assert_eq!(fault(ask().await).code, FaultCode::Unauthenticated);
+        assert_eq!(fault(me(context(&services, None), Me {}).await).code, FaultCode::Unauthenticated);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tries_at_one_account_are_counted_together_however_it_is_written() {
+        let services = services(Settings { sign_in_rate: 3, ..Settings::default() }).await;
+        let attempt = async |email: &str| {
+            let input = Login { email: email.into(), password: "x".into(), workspace_id: None };
+            fault(login(context(&services, None), input).await).code
+        };
+        for email in ["ada@example.com", " ADA@example.com", "Ada@Example.com "] {
+            assert_eq!(attempt(email).await, FaultCode::Unauthenticated);
+        }
+        assert_eq!(attempt("ada@example.com").await, FaultCode::RateLimited);
+        assert_eq!(attempt("ben@example.com").await, FaultCode::Unauthenticated);
+    }
+
+    #[tokio::test]
+    async fn the_command_line_adds_operators_and_says_what_is_wrong() {
+        let added = add_user(&Location::Memory, ada(), true).await.unwrap();
+        assert_eq!((added.email.as_str(), added.operator), ("ada@example.com", true));
+        let refused = fault(add_user(&Location::Memory, Register { password: "short".into(), ..ada() }, true).await);
+        assert_eq!((refused.code, refused.fields[0].path.as_str()), (FaultCode::Invalid, "password"));
+        let services = services(Settings::default()).await;
+        let registered = register(context(&services, None), ada()).await.unwrap().output.principal;
+        assert_eq!((registered.role, registered.operator), (Role::Owner, None), "registering makes no operator");
+    }
 }

@@ -5,6 +5,7 @@ pub mod apps;
 pub mod auth;
 pub mod clock;
 pub mod context;
+pub mod door;
 
 pub mod hub;
 pub mod limits;

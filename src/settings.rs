@@ -142,6 +142,14 @@ settings! {
     stalled_ms: u64 = 20_000, |v| (100..=600_000).contains(v), "100 to 600000 (milliseconds)";
     /// How long an HTTP request's headers may take to come: half-sent ones hold a socket.
     header_ms: u64 = 10_000, |v| (100..=60_000).contains(v), "100 to 60000 (milliseconds)";
+    /// Headers of an HTTP request.
+    headers: u32 = 100, |v| (10..=1_000).contains(v), "10 to 1000";
+    /// Bytes of an HTTP request's headers, its first line among them: they are held in memory until they are whole.
+    header_bytes: u32 = 65_536, |v| (8_192..=1 << 20).contains(v), "8192 to 1048576 (bytes)";
+    /// How long an HTTP request's body may take to come and its answer to be made.
+    http_ms: u64 = 30_000, |v| (100..=300_000).contains(v), "100 to 300000 (milliseconds)";
+    /// Connections over a limit that are told so at once; more are dropped without a word, for telling takes a descriptor too.
+    refusals: u32 = 1_000, |v| (0..=100_000).contains(v), "0 to 100000";
     /// Connections at once, of all: each takes a descriptor and some kilobytes.
     connections: u32 = 20_000, |v| (1..=1_000_000).contains(v), "1 to 1000000";
     /// Connections at once from one address, so that one client can't take all.

@@ -16,7 +16,7 @@ pub use key::{FILE as KEY_FILE, SigningKey};
 pub use passwords::{Cost, PasswordHash, Threads};
 pub use register::NewUser;
 pub use rows::{Member, SignIn, User, Workspace};
-pub use sign_in::{Denied, Grant, normal_email, same_principal};
+pub use sign_in::{Denied, Grant, normal_email};
 
 use std::{io, path::Path, sync::Arc};
 

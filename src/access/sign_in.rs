@@ -238,7 +238,7 @@ pub fn normal_email(email: &str) -> String {
 ///
 /// # Errors
 /// `conflict`, `state` where it is another.
-pub fn same_principal(here: Option<&Identity>, user: UserId, workspace: Option<WorkspaceId>) -> Result<(), Fault> {
+pub(super) fn same_principal(here: Option<&Identity>, user: UserId, workspace: Option<WorkspaceId>) -> Result<(), Fault> {
     let same = here.is_none_or(|here| here.user == user && workspace.is_none_or(|workspace| here.workspace == workspace));
     same.then_some(()).ok_or_else(another_principal)
 }

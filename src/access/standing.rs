@@ -15,6 +15,7 @@ use crewline_protocol::{
 use super::{
     Access, Identity, Refused,
     rows::{Member, SignIn, User, Workspace},
+    sign_in::same_principal,
     tokens::AccessToken,
 };
 use crate::store::{Condition, Direction, Entity, Select, Snapshot, StoreError, Value};
@@ -30,9 +31,17 @@ impl Access {
     /// that the user is not in; `unavailable` with 4002 where the database is away.
     pub async fn verify(&self, access_token: &str, workspace: Option<WorkspaceId>) -> Result<Identity, Refused> {
         let token = self.0.tokens.read_access(access_token, self.0.clock.now()).ok_or_else(Refused::token)?;
-        let away = |error| Refused { fault: unavailable(&error), close: CloseCode::Internal };
-        let mut snapshot = self.0.store.snapshot().await.map_err(away)?;
-        identify(&mut snapshot, &token, workspace).await.map_err(away)?
+        self.stands(&token, workspace).await
+    }
+
+    /// The same on a connection where somebody may be signed in already: the same principal again, or nobody.
+    ///
+    /// # Errors
+    /// As [`Self::verify`], each as a fault; `conflict` for another principal.
+    pub async fn authenticate(&self, access_token: &str, here: Option<&Identity>) -> Result<Identity, Fault> {
+        let token = self.0.tokens.read_access(access_token, self.0.clock.now()).ok_or_else(|| Refused::token().fault)?;
+        same_principal(here, token.user, None)?;
+        self.stands(&token, here.map(|here| here.workspace)).await.map_err(|refused| refused.fault)
     }
 
     /// Reads again, for each identity, who it is now, in a few queries for all of them: the same, changed, or refused.
@@ -46,6 +55,12 @@ impl Access {
         let mut snapshot = self.0.store.snapshot().await.map_err(|error| unavailable(&error))?;
         let known = Known::read(&mut snapshot, identities).await.map_err(|error| unavailable(&error))?;
         Ok(identities.iter().map(|identity| known.standing(identity)).collect())
+    }
+
+    async fn stands(&self, token: &AccessToken, workspace: Option<WorkspaceId>) -> Result<Identity, Refused> {
+        let away = |error| Refused { fault: unavailable(&error), close: CloseCode::Internal };
+        let mut snapshot = self.0.store.snapshot().await.map_err(away)?;
+        identify(&mut snapshot, token, workspace).await.map_err(away)?
     }
 }
 
