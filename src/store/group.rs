@@ -4,13 +4,14 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
 use bytes::Bytes;
 use crewline_protocol::value::{MutationKey, Offset, Revision, RunId, WorkspaceId};
 
-use super::{Block, Commit, CommitError, Committed, Expected, Guard, KeyedReply, RowChange, StoredReply, Table, Told, Value};
+use super::{Block, Commit, CommitError, Committed, Expected, Guard, KeyedReply, RowChange, StoreError, StoredReply, Table, Told, Value};
 
 /// The table whose `revision` column is the workspaces' counter.
 pub(super) const WORKSPACES: &str = "workspaces";
@@ -130,8 +131,9 @@ pub(super) struct Growth {
 pub(super) fn plan<'a>(commits: impl Iterator<Item = &'a Commit>, known: &impl Known) -> Plan<'a> {
     let mut planner = Planner { known, keys: HashMap::new(), counters: HashMap::new(), plan: Plan::default() };
     for (place, commit) in commits.enumerate() {
-        match planner.admit(commit) {
-            Ok(revision) => planner.accept(place, commit, revision),
+        let admitted = planner.admit(commit).and_then(|revision| Ok((revision, reply(commit, revision)?)));
+        match admitted {
+            Ok((revision, reply)) => planner.accept(Accepted { place, commit, revision, reply }),
             Err(error) => planner.plan.refused.push((place, error)),
         }
     }
@@ -162,7 +164,8 @@ impl<'a, K: Known> Planner<'a, '_, K> {
         counter.map(|counter| Some(Revision(counter + 1))).ok_or(CommitError::NoWorkspace)
     }
 
-    fn accept(&mut self, place: usize, commit: &'a Commit, revision: Option<Revision>) {
+    fn accept(&mut self, accepted: Accepted<'a>) {
+        let Accepted { commit, revision, .. } = accepted;
         if let Some((workspace, revision)) = commit.workspace.zip(revision) {
             self.counters.insert(workspace.to_string().into(), Some(revision.0));
             self.plan.revisions.insert(workspace, revision);
@@ -175,13 +178,10 @@ impl<'a, K: Known> Planner<'a, '_, K> {
             growth.count += i64::from(append.count);
             growth.complete |= append.complete;
         }
-        let reply = commit.key.as_ref().map(|key| {
-            let revision = revision.unwrap_or_default();
-            let reply = Bytes::from((key.reply)(revision));
-            self.keys.insert((&key.principal, key.key), (key, revision, reply.clone()));
-            reply
-        });
-        self.plan.accepted.push(Accepted { place, commit, revision, reply });
+        if let Some((key, reply)) = commit.key.as_ref().zip(accepted.reply.as_ref()) {
+            self.keys.insert((&key.principal, key.key), (key, revision.unwrap_or_default(), reply.clone()));
+        }
+        self.plan.accepted.push(accepted);
     }
 
     fn change(&mut self, change: &'a RowChange, revision: Option<Revision>) {
@@ -302,6 +302,14 @@ impl Plan<'_> {
         appended.told.extend(self.revisions.into_iter().map(|(id, revision)| Told::Workspace { id, revision }));
         appended
     }
+}
+
+/// The reply to keep. A handler's defect must not end the writer, which serves all of them.
+fn reply(commit: &Commit, revision: Option<Revision>) -> Result<Option<Bytes>, CommitError> {
+    let Some(key) = &commit.key else { return Ok(None) };
+    let made = catch_unwind(AssertUnwindSafe(|| (key.reply)(revision.unwrap_or_default())));
+    let failed = |_| StoreError::Failed(format!("making the reply of {} panicked", key.operation));
+    Ok(Some(made.map_err(failed)?.into()))
 }
 
 fn makes_workspace(commit: &Commit, workspace: &str) -> bool {

@@ -1,5 +1,7 @@
 //! Commits: whole or not at all, under their conditions, once a key.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use crewline_protocol::value::{Millis, Offset, Revision, SessionId};
 
@@ -7,7 +9,7 @@ use super::{
     Database, Place, on_each_database,
     place::{Session, User, Workspace, append, id, keyed, make, run, session, user, workspace},
 };
-use crate::store::{Commit, CommitError, Committed, Guard, Select, StoreError, StoredReply, Value};
+use crate::store::{Commit, CommitError, Committed, Guard, KeyedReply, Select, StoreError, StoredReply, Value};
 
 on_each_database!(
     every_commit_in_a_workspace_raises_its_revision_by_one_and_marks_its_rows,
@@ -17,6 +19,7 @@ on_each_database!(
     guards_hold_against_what_the_same_group_has_written,
     a_reply_is_kept_under_its_key_and_the_key_is_used_once,
     a_kept_reply_goes_after_a_day,
+    a_reply_that_cannot_be_made_fails_its_own_commit_alone,
     a_taken_unique_value_fails_its_own_commit_alone,
     everything_is_there_after_reopening,
     after_closing_commits_are_refused_and_say_so,
@@ -157,6 +160,16 @@ async fn a_kept_reply_goes_after_a_day(place: Place) {
     for (number, there) in [(1, false), (2, false), (3, true), (4, true)] {
         assert_eq!(store.reply("user:1", keyed("", number, Millis(0)).key).await.unwrap().is_some(), there, "key {number}");
     }
+}
+
+async fn a_reply_that_cannot_be_made_fails_its_own_commit_alone(place: Place) {
+    let store = place.open().await;
+    let defect = KeyedReply { reply: Arc::new(|_| panic!("a defect of a handler")), ..keyed("user:1", 1, Millis(5)) };
+    let commits = [append(run(1), b"a"), Commit { key: Some(defect), ..append(run(1), b"never") }, append(run(1), b"b")];
+    let results = futures::future::join_all(commits.into_iter().map(|commit| store.commit(commit))).await;
+    let heads: Vec<_> = results.iter().map(|result| result.as_ref().ok().map(|committed| committed.heads[0].0)).collect();
+    assert_eq!(heads, [Some(1), None, Some(2)]);
+    assert_eq!(results[1].as_ref().unwrap_err().to_string(), "the database failed: making the reply of session.create panicked");
 }
 
 async fn a_taken_unique_value_fails_its_own_commit_alone(place: Place) {

@@ -16,14 +16,14 @@ on_each_database!(
     readers_see_rows_and_revision_of_one_moment,
 );
 
-const WRITERS: u32 = 64;
-const EACH: u32 = 12;
+const WRITERS: u8 = 64;
+const EACH: u8 = 12;
 
 async fn sixty_four_writers_get_revisions_and_offsets_without_gap_and_in_order(place: Place) {
     let store = place.open().await;
     store.commit(make(workspace(1))).await.unwrap();
-    let written = write_from_everywhere(&[store.clone()]).await;
-    assert_eq!(written.revisions, (2..=1 + i64::from(WRITERS * EACH)).collect::<Vec<_>>());
+    let written = write_from_everywhere(std::slice::from_ref(&store)).await;
+    assert_eq!(written.revisions, (2..=1 + i64::from(WRITERS) * i64::from(EACH)).collect::<Vec<_>>());
     check_logs(&store, &written).await;
     check_told(place.told(), &written);
 }
@@ -34,7 +34,7 @@ async fn two_nodes_that_write_the_same_workspace_and_streams_leave_no_gap() {
     let stores = [place.open().await, place.open().await];
     stores[0].commit(make(workspace(1))).await.unwrap();
     let written = write_from_everywhere(&stores).await;
-    assert_eq!(written.revisions, (2..=1 + i64::from(WRITERS * EACH)).collect::<Vec<_>>());
+    assert_eq!(written.revisions, (2..=1 + i64::from(WRITERS) * i64::from(EACH)).collect::<Vec<_>>());
     check_logs(&stores[1], &written).await;
 }
 
@@ -139,16 +139,16 @@ struct Written {
 /// Each writer changes a row of the one workspace and appends to one of four streams, at once with all others.
 async fn write_from_everywhere(stores: &[Store]) -> Written {
     let tasks = (0..WRITERS).map(|writer| {
-        let store = stores[writer as usize % stores.len()].clone();
+        let store = stores[usize::from(writer) % stores.len()].clone();
         tokio::spawn(async move {
             let mut answers = Vec::new();
             for n in 0..EACH {
-                let run = run(1 + writer % 4);
+                let run = run(1 + u32::from(writer) % 4);
                 let committed = if n % 3 == 2 {
-                    store.commit(append(run, &[writer as u8])).await.unwrap()
+                    store.commit(append(run, &[writer])).await.unwrap()
                 } else {
-                    let row = session(writer, workspace(1), &n.to_string());
-                    let commit = Commit { events: append(run, &[writer as u8]).events, ..Commit::in_workspace(workspace(1)).put(&row) };
+                    let row = session(writer.into(), workspace(1), &n.to_string());
+                    let commit = Commit { events: append(run, &[writer]).events, ..Commit::in_workspace(workspace(1)).put(&row) };
                     store.commit(commit).await.unwrap()
                 };
                 if n % 3 == 2 {
@@ -158,7 +158,7 @@ async fn write_from_everywhere(stores: &[Store]) -> Written {
                 }
             }
             assert!(answers.is_sorted_by_key(|(revision, ..)| *revision), "a writer's later commit has the later revision");
-            (writer as u8, answers)
+            (writer, answers)
         })
     });
     let mut written = Written { revisions: Vec::new(), events: BTreeMap::new() };

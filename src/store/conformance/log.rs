@@ -1,13 +1,12 @@
 //! Streams: contiguous offsets, read from anywhere.
 
-use bytes::Bytes;
-use crewline_protocol::value::Offset;
+use crewline_protocol::value::{Offset, Revision};
 
 use super::{
     Database, Place, on_each_database,
     place::{append, block, make, run, workspace},
 };
-use crate::store::{Append, Commit, Committed, StreamHead, Told};
+use crate::store::{Committed, StreamHead, Told};
 
 on_each_database!(
     events_get_contiguous_offsets_over_all_their_blocks,
@@ -70,14 +69,16 @@ async fn a_long_log_is_read_whole_in_pages_that_end_after_the_limit(place: Place
 
 async fn a_stream_is_complete_when_an_append_says_so(place: Place) {
     let store = place.open().await;
-    let last =
-        |events: &'static [u8]| Append { run: run(1), count: events.len() as u32, events: Bytes::from_static(events), complete: true };
+    let last = |of, events: &[u8]| {
+        let mut commit = append(of, events);
+        commit.events[0].complete = true;
+        commit
+    };
     store.commit(append(run(1), b"a")).await.unwrap();
-    let committed = store.commit(Commit { events: vec![last(b"bc")], ..Commit::default() }).await.unwrap();
+    let committed = store.commit(last(run(1), b"bc")).await.unwrap();
     assert_eq!(committed.heads, [Offset(3)]);
     assert_eq!(store.heads(&[run(1)]).await.unwrap(), [(run(1), StreamHead { head: Offset(3), complete: true })]);
-    let empty = Append { run: run(2), ..last(b"") };
-    assert_eq!(store.commit(Commit { events: vec![empty], ..Commit::default() }).await.unwrap().heads, [Offset(0)]);
+    assert_eq!(store.commit(last(run(2), b"")).await.unwrap().heads, [Offset(0)]);
     assert_eq!(store.heads(&[run(2)]).await.unwrap(), [(run(2), StreamHead { head: Offset(0), complete: true })]);
     assert_eq!(store.log_after(run(2), Offset(0), usize::MAX).await.unwrap(), []);
 }
@@ -94,7 +95,7 @@ async fn a_commit_appends_to_several_streams_and_twice_to_one(place: Place) {
 async fn what_was_written_is_told_before_it_is_answered(place: Place) {
     let store = place.open().await;
     store.commit(make(workspace(1))).await.unwrap();
-    assert_eq!(place.told(), [Told::Workspace { id: workspace(1), revision: crewline_protocol::value::Revision(1) }]);
+    assert_eq!(place.told(), [Told::Workspace { id: workspace(1), revision: Revision(1) }]);
     store.commit(append(run(1), b"abc")).await.unwrap();
     store.commit(append(run(1), b"d")).await.unwrap();
     let told = |block| Told::Stream { run: run(1), block, complete: false };

@@ -123,7 +123,7 @@ impl Options {
         })
     }
 
-    /// What ends the statement that begins a transaction of the writer.
+    /// What begins a transaction of the writer.
     pub(super) fn begin(&self) -> &'static str {
         match self {
             // A transaction that begins as a reader can't always become a writer.
@@ -132,6 +132,7 @@ impl Options {
         }
     }
 
+    /// What begins a transaction in which every read is of the same moment.
     pub(super) fn begin_snapshot(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "BEGIN",

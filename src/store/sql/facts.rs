@@ -45,21 +45,22 @@ impl Facts {
         for keys in keys.chunks(IDS) {
             let length = keys.len().next_power_of_two();
             let places: Vec<String> = (0..length).map(|place| format!("(${}, ${})", 2 * place + 1, 2 * place + 2)).collect();
+            // Joined in this order, which SQLite keeps to: given the list as a condition it reads the whole table.
             let sql = format!(
-                "SELECT principal, key, operation, digest, revision, reply FROM keys WHERE (principal, key) IN (VALUES {})",
+                "WITH asked (principal, key) AS (VALUES {}) \
+                 SELECT keys.principal, keys.key, keys.operation, keys.digest, keys.revision, keys.reply \
+                 FROM asked CROSS JOIN keys WHERE keys.principal = asked.principal AND keys.key = asked.key",
                 places.join(", ")
             );
             let padded = keys.iter().chain(std::iter::repeat(&keys[keys.len() - 1])).take(length);
             let args = padded.flat_map(|key| [Arg::Text(key.principal.as_str().into()), Arg::Text(key.key.to_string().into())]);
             let kinds = [ColumnKind::Text, ColumnKind::Text, ColumnKind::Text, ColumnKind::Blob, ColumnKind::Integer, ColumnKind::Blob];
             let query = Query { sql: sql.into(), args: args.collect(), kinds: Cow::Borrowed(&kinds) };
-            for mut row in connection.run(&query).await? {
-                let reply = stored_reply(row.split_off(2)).map_err(|error| Failure::Broken(error.to_string()))?;
-                if let [Value::Text(principal), Value::Text(key)] = row.as_slice()
-                    && let Ok(key) = key.parse()
-                {
-                    self.replies.insert((principal.clone(), key), reply);
-                }
+            for row in connection.run(&query).await? {
+                let [Value::Text(principal), Value::Text(key), kept @ ..] = row.as_slice() else { continue };
+                let Ok(key) = key.parse() else { continue };
+                let reply = stored_reply(kept).map_err(|error| Failure::Broken(error.to_string()))?;
+                self.replies.insert((principal.clone(), key), reply);
             }
         }
         Ok(())

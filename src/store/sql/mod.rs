@@ -79,7 +79,7 @@ impl Sql {
     }
 
     pub(super) async fn reply(&self, principal: &str, key: MutationKey) -> Result<Option<StoredReply>, StoreError> {
-        self.readers.run(&query::reply(principal, key)).await?.pop().map(stored_reply).transpose()
+        self.readers.run(&query::reply(principal, key)).await?.pop().as_deref().map(stored_reply).transpose()
     }
 
     pub(super) async fn heads(&self, runs: &[RunId]) -> Result<Vec<(RunId, StreamHead)>, StoreError> {
@@ -109,7 +109,7 @@ impl Sql {
             let rows = self.readers.run(&query::log_after(run, after, ask)).await?;
             let all = rows.len() < ask;
             for row in rows {
-                let block = block(row)?;
+                let block = block(&row)?;
                 after = block.last();
                 bytes += block.events.len();
                 blocks.push(Arc::new(block));
@@ -165,8 +165,8 @@ async fn epoch(connection: &mut Connection) -> Result<String, StoreError> {
 }
 
 /// A kept reply from `operation, digest, revision, reply`.
-fn stored_reply(row: Vec<Value>) -> Result<StoredReply, StoreError> {
-    let [Value::Text(operation), Value::Blob(digest), Value::Integer(revision), Value::Blob(reply)] = row.as_slice() else {
+fn stored_reply(row: &[Value]) -> Result<StoredReply, StoreError> {
+    let [Value::Text(operation), Value::Blob(digest), Value::Integer(revision), Value::Blob(reply)] = row else {
         return Err(StoreError::Malformed { table: "keys", column: "reply" });
     };
     let digest = digest.as_ref().try_into().map_err(|_| StoreError::Malformed { table: "keys", column: "digest" })?;
@@ -189,8 +189,8 @@ fn revision(row: &[Value]) -> Result<(WorkspaceId, Revision), StoreError> {
     Ok((id, Revision(*revision)))
 }
 
-fn block(row: Vec<Value>) -> Result<Block, StoreError> {
-    let [Value::Integer(first), Value::Integer(count), Value::Blob(events)] = row.as_slice() else {
+fn block(row: &[Value]) -> Result<Block, StoreError> {
+    let [Value::Integer(first), Value::Integer(count), Value::Blob(events)] = row else {
         return Err(StoreError::Malformed { table: "log", column: "events" });
     };
     let count = u32::try_from(*count).map_err(|_| StoreError::Malformed { table: "log", column: "count" })?;

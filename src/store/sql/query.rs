@@ -75,10 +75,13 @@ pub(super) fn revisions(workspaces: &[WorkspaceId]) -> Query<'static> {
 
 /// The first `limit` blocks of a run's log, from the one that holds the event after `after`.
 pub(super) fn log_after(run: RunId, after: Offset, limit: usize) -> Query<'static> {
-    // The block that holds the event is the last that begins at it or before; a block before that can't hold it.
-    let sql = "SELECT first, count, events FROM log WHERE stream = (SELECT key FROM streams WHERE run_id = $1) AND first >= COALESCE(\
-               (SELECT MAX(first) FROM log WHERE stream = (SELECT key FROM streams WHERE run_id = $1) AND first <= $2), 0) \
-               AND first + count > $2 ORDER BY first LIMIT $3";
+    // The block that holds the event is the last that begins at it or before. The ranges are of whole index entries, so that
+    // PostgreSQL goes along the index and ends at the limit, rather than gather and sort all that is left of a long log.
+    let sql = "SELECT first, count, events FROM log \
+               WHERE (stream, first) >= ((SELECT key FROM streams WHERE run_id = $1), COALESCE((SELECT MAX(first) FROM log \
+               WHERE stream = (SELECT key FROM streams WHERE run_id = $1) AND first <= $2), 0)) \
+               AND (stream, first) < ((SELECT key + 1 FROM streams WHERE run_id = $1), 0) \
+               AND first + count > $2 ORDER BY stream, first LIMIT $3";
     let args = vec![
         Arg::Text(run.to_string().into()),
         Arg::Integer(after.0.saturating_add(1)),
