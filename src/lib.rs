@@ -6,6 +6,8 @@ pub mod auth;
 pub mod clock;
 pub mod context;
 pub mod door;
+#[cfg(test)]
+mod entities;
 
 pub mod hub;
 pub mod limits;

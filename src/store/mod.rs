@@ -5,7 +5,7 @@
 
 mod commit;
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 mod entity;
 mod group;
 mod memory;

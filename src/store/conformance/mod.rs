@@ -7,7 +7,7 @@ mod likeness;
 mod log;
 mod place;
 mod rows;
-mod schema;
+pub(crate) mod schema;
 
 use self::place::{Database, Place};
 

@@ -1,0 +1,11 @@
+//! Every row that a room declares has its columns in the migrations.
+
+use crate::{
+    access::{Member, SignIn, User, Workspace},
+    store::{Entity, conformance::schema::check},
+};
+
+#[tokio::test]
+async fn every_entity_has_its_columns_on_both_databases() {
+    check(&[User::TABLE, Workspace::TABLE, Member::TABLE, SignIn::TABLE]).await;
+}
