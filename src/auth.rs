@@ -99,11 +99,10 @@ pub(crate) async fn renew(services: &Services, refresh_token: &str, here: Option
     Ok(renewed?)
 }
 
-/// Adds a user on the machine itself, for the command line: the only way to an operator.
+/// Adds a user on the machine itself, for the command line: the only way to an operator. A server may run on the database meanwhile.
 ///
 /// # Errors
-/// `invalid` and `taken` as [`Access::add_user`] has them; where the database can't be opened. A file of SQLite belongs to the server that
-/// runs on it: stop that first. With PostgreSQL it may go on.
+/// `invalid` and `taken` as [`Access::add_user`] has them; where the database can't be opened.
 pub async fn add_user(location: &Location, input: Register, operator: bool) -> Result<User, Failure> {
     input.validate().map_err(|report| {
         let field = |(path, error): &(garde::Path, garde::Error)| FieldFault {
@@ -113,7 +112,7 @@ pub async fn add_user(location: &Location, input: Register, operator: bool) -> R
         };
         Fault::invalid_fields(report.iter().map(field).collect())
     })?;
-    let store = Store::open(location, std::sync::Arc::new(|_| ())).await?;
+    let store = Store::open_beside(location).await?;
     let clock = Clock::system();
     // No token is made here, so that it needs no key that others know.
     let key = SigningKey::from_seed(clock.random());
@@ -292,13 +291,20 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn the_command_line_adds_operators_and_says_what_is_wrong() {
-        let added = add_user(&Location::Memory, ada(), true).await.unwrap();
+    async fn the_command_line_adds_operators_beside_a_server_and_says_what_is_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Sqlite(folder.path().join("crewline.db"));
+        let server = Store::open(&location, Arc::new(|_| ())).await.unwrap();
+        let added = add_user(&location, ada(), true).await.unwrap();
         assert_eq!((added.email.as_str(), added.operator), ("ada@example.com", true));
-        let refused = fault(add_user(&Location::Memory, Register { password: "short".into(), ..ada() }, true).await);
-        assert_eq!((refused.code, refused.fields[0].path.as_str()), (FaultCode::Invalid, "password"));
-        let services = services(Settings::default()).await;
-        let registered = register(context(&services, None), ada()).await.unwrap().output.principal;
-        assert_eq!((registered.role, registered.operator), (Role::Owner, None), "registering makes no operator");
+        let taken = fault(add_user(&location, ada(), true).await);
+        assert_eq!((taken.code, taken.reason), (FaultCode::Conflict, Some(Reason::Taken)));
+        let short = fault(add_user(&location, Register { password: "short".into(), ..ada() }, true).await);
+        assert_eq!((short.code, short.fields[0].path.as_str()), (FaultCode::Invalid, "password"));
+
+        let access = testing::access_with(&server, &Settings::default());
+        let grant = access.login("ada@example.com", "correct horse".into(), None, None).await.unwrap();
+        assert_eq!((grant.identity.principal.role, grant.identity.principal.operator), (Role::Owner, Some(true)));
+        server.close().await;
     }
 }

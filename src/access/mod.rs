@@ -3,6 +3,7 @@
 mod key;
 mod passwords;
 pub mod policy;
+mod refresh;
 mod register;
 mod ring;
 mod rows;

@@ -151,18 +151,15 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::{access::testing, settings::Settings, store::Select};
+    use crate::{
+        access::testing::{self, fault},
+        settings::Settings,
+        store::Select,
+    };
 
     fn new(email: &str) -> NewUser {
         let (email, name) = (email.to_owned(), "Ada".into());
         NewUser { email, name, password: "correct horse".into(), workspace: None, operator: false }
-    }
-
-    fn fault(denied: Denied) -> Fault {
-        match denied {
-            Denied::Fault(fault) => fault,
-            other => panic!("{other:?}"),
-        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,11 +1,12 @@
 //! People for tests of access: rows written straight into the store.
 
 use crewline_protocol::{
+    fault::Fault,
     operation::Role,
     value::{MemberId, Millis, Revision, SignInId, UserId, WorkspaceId},
 };
 
-use super::{Access, Cost, Member, PasswordHash, SignIn, SigningKey, Threads, User, Workspace};
+use super::{Access, Cost, Denied, Grant, Member, NewUser, PasswordHash, Refused, SignIn, SigningKey, Threads, User, Workspace};
 use crate::{
     clock::Clock,
     settings::Settings,
@@ -89,4 +90,31 @@ impl Someone {
         let ends = now.plus(i64::try_from(ACCESS_TOKEN_MS).unwrap());
         access.0.tokens.access(self.user.id, self.sign_in.id, now, ends).unwrap()
     }
+}
+
+pub(crate) const PASSWORD: &str = "correct horse";
+
+pub(crate) async fn registered(access: &Access, email: &str) -> Grant {
+    let (email, name) = (email.to_owned(), "Ada".into());
+    access.register(NewUser { email, name, password: PASSWORD.into(), workspace: None, operator: false }, None).await.unwrap()
+}
+
+pub(crate) async fn login(access: &Access, email: &str, password: &str) -> Result<Grant, Fault> {
+    access.login(email, password.into(), None, None).await.map_err(fault)
+}
+
+pub(crate) async fn refresh(access: &Access, token: &str) -> Result<Grant, Fault> {
+    access.refresh(token, None).await.map_err(fault)
+}
+
+pub(crate) fn fault(denied: Denied) -> Fault {
+    match denied {
+        Denied::Fault(fault) | Denied::Reused(_, Refused { fault, .. }) => fault,
+        Denied::Store(error) => panic!("{error}"),
+        Denied::Error(error) => panic!("{error}"),
+    }
+}
+
+pub(crate) async fn stored(store: &Store, grant: &Grant) -> SignIn {
+    store.get::<SignIn>(grant.identity.sign_in).await.unwrap().unwrap()
 }
