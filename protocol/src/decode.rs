@@ -373,33 +373,33 @@ mod tests {
     }
 
     #[track_caller]
-    fn refuses<T: for<'a> Deserialize<'a> + fmt::Debug>(value: serde_json::Value, path: &str, code: &str, message: &str) {
-        assert_eq!(field::<T>(&encode(&value)), (path.into(), code.into(), message.into()));
+    fn refuses<T: for<'a> Deserialize<'a> + fmt::Debug>(value: &serde_json::Value, path: &str, code: &str, message: &str) {
+        assert_eq!(field::<T>(&encode(value)), (path.into(), code.into(), message.into()));
     }
 
     #[test]
     fn faults_name_the_field_and_what_is_wrong_with_it() {
-        refuses::<auth::Login>(json!({"email": "a@b.c"}), "password", "required", "is missing");
-        refuses::<auth::Login>(json!({"email": 1, "password": "x"}), "email", "type", "must be a text, not integer `1`");
+        refuses::<auth::Login>(&json!({"email": "a@b.c"}), "password", "required", "is missing");
+        refuses::<auth::Login>(&json!({"email": 1, "password": "x"}), "email", "type", "must be a text, not integer `1`");
         refuses::<auth::Login>(
-            json!({"role": "owner"}),
+            &json!({"role": "owner"}),
             "role",
             "unknown",
             "is not a field here; there may be `email`, `password` or `workspace_id`",
         );
-        refuses::<auth::Me>(json!({"id": 1}), "id", "unknown", "is not a field here; there are none");
+        refuses::<auth::Me>(&json!({"id": 1}), "id", "unknown", "is not a field here; there are none");
         refuses::<auth::Login>(
-            json!({"email": "a", "password": "b", "workspace_id": "7"}),
+            &json!({"email": "a", "password": "b", "workspace_id": "7"}),
             "workspace_id",
             "format",
             "is not a UUIDv7 in lower-case hyphenated form",
         );
-        refuses::<run::List>(json!({"limit": 5_000_000_000_u64}), "limit", "range", "must be an integer (u32), not integer `5000000000`");
-        refuses::<run::List>(json!({"limit": 1.5}), "limit", "type", "must be an integer (u32), not floating point `1.5`");
-        refuses::<run::CancelMode>(json!("soon"), "", "enum", "is `soon`, and must be `graceful` or `now`");
-        refuses::<auth::Login>(json!(["a", "b"]), "", "type", "must be a map, not an array");
+        refuses::<run::List>(&json!({"limit": 5_000_000_000_u64}), "limit", "range", "must be an integer (u32), not integer `5000000000`");
+        refuses::<run::List>(&json!({"limit": 1.5}), "limit", "type", "must be an integer (u32), not floating point `1.5`");
+        refuses::<run::CancelMode>(&json!("soon"), "", "enum", "is `soon`, and must be `graceful` or `now`");
+        refuses::<auth::Login>(&json!(["a", "b"]), "", "type", "must be a map, not an array");
         refuses::<Vec<crate::opening::Limits>>(
-            json!([{"requests": 1, "message_bytes": "x"}]),
+            &json!([{"requests": 1, "message_bytes": "x"}]),
             "[0].message_bytes",
             "type",
             "must be an integer (u64), not a text",
@@ -408,8 +408,8 @@ mod tests {
 
     #[test]
     fn what_usual_decoders_let_pass_is_refused() {
-        refuses::<crate::opening::ClientInfo>(json!(["name", "1"]), "", "type", "must be a map, not an array");
-        refuses::<run::CancelMode>(json!(0), "", "type", "must be one of its variants, not integer `0`");
+        refuses::<crate::opening::ClientInfo>(&json!(["name", "1"]), "", "type", "must be a map, not an array");
+        refuses::<run::CancelMode>(&json!(0), "", "type", "must be one of its variants, not integer `0`");
         assert_eq!(field::<String>(&[0xc4, 1, b'x']), (String::new(), "type".into(), "must be a text, not binary".into()));
         assert_eq!(field::<u8>(&[1, 2]).2, "is followed by bytes that belong to nothing");
         assert_eq!(field::<(u8, u8)>(&[0x93, 1, 2, 3]).1, "length");

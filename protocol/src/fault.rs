@@ -91,7 +91,7 @@ fault_codes! {
     /// A defect of the server; `reference` finds it in the log.
     Internal = "internal", SameKey;
     /// The peer broke the protocol; with id 0, before a close.
-    ProtocolError = "protocol_error", Reconnect;
+    ProtocolError = "protocol_error", Never;
     /// The client is too old for this server; with id 0, before a close.
     UnsupportedClient = "unsupported_client", Never;
     /// The server ends the connection; with id 0, before a close.

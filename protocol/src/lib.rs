@@ -14,11 +14,14 @@ pub mod event;
 pub mod fault;
 pub mod follow;
 pub mod frame;
+pub mod http;
 pub mod opening;
 pub mod operation;
 pub mod operations;
 mod pack;
+pub mod presence;
 pub mod scan;
+pub mod typescript;
 pub mod value;
 
 pub use close::CloseCode;

@@ -4,6 +4,8 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use ts_rs::TS;
 
+use crate::typescript::TypeScript;
+
 /// What sending an operation again does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -149,24 +151,17 @@ impl OperationSpec {
             typescript: |types| types.operation::<O>(),
         }
     }
+    /// What it does, as its request's doc comment says.
+    pub fn documentation(&self) -> String {
+        let mut generator = SchemaGenerator::default();
+        let reference = (self.input_schema)(&mut generator);
+        let definitions = generator.take_definitions(true);
+        let name = reference.get("$ref").and_then(serde_json::Value::as_str).and_then(|reference| reference.rsplit('/').next());
+        let schema = name.and_then(|name| definitions.get(name)).unwrap_or_else(|| reference.as_value());
+        schema["description"].as_str().unwrap_or_default().to_owned()
+    }
     /// The noun that the operation belongs to.
     pub fn noun(&self) -> &'static str {
         self.name.split_once('.').map_or(self.name, |(noun, _)| noun)
-    }
-}
-
-/// Collects TypeScript declarations, each type once.
-#[derive(Default)]
-pub struct TypeScript {
-    /// Declarations by type name.
-    pub declarations: std::collections::BTreeMap<String, String>,
-    /// For each operation: its name, kind, the input's and the output's type.
-    pub operations: Vec<(&'static str, Kind, String, String)>,
-}
-
-impl TypeScript {
-    /// Adds an operation and every type that it uses.
-    pub fn operation<O: Operation>(&mut self) {
-        unimplemented!()
     }
 }

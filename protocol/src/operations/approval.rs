@@ -69,7 +69,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[ts(rename = "ApprovalAnswered")]
 #[schemars(rename = "ApprovalAnswered")]
-pub struct Answer {
+pub struct Answered {
     /// What was decided.
     pub verdict: Verdict,
     /// The tool's arguments as the person changed them.
@@ -132,7 +132,7 @@ pub struct Approval {
     /// The answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
-    pub answer: Option<Answer>,
+    pub answer: Option<Answered>,
     /// Who answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]

@@ -128,7 +128,7 @@ pub struct Start {
     /// A value for each placeholder of the crew, and what its input schema asks for.
     #[garde(custom(not_too_deep))]
     #[serde(default)]
-    #[ts(type = "Record<string, unknown>")]
+    #[ts(optional, type = "Record<string, unknown>")]
     pub inputs: Inputs,
     /// The session that it belongs to; absent: one is made.
     #[garde(skip)]
@@ -168,6 +168,8 @@ pub struct List {
 
 /// A part of the workspace's runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
+#[schemars(rename = "Runs")]
+#[ts(rename = "Runs")]
 pub struct RunList {
     /// The runs.
     pub items: Vec<Run>,

@@ -1,0 +1,1010 @@
+// Generated from the protocol's types; do not edit. `cargo run -p crewline-protocol --bin generate` writes it.
+
+/** A question that holds a run until a person answers it. The first answer wins. */
+export type Approval = {
+  /** Its id. */
+  id: string,
+  /** The workspace's revision at its last change. */
+  revision: Revision,
+  /** When it was asked. */
+  created_at: Millis,
+  /** When it last changed. */
+  updated_at: Millis,
+  /** The session of its run. */
+  session_id: string,
+  /** The run that it holds. */
+  run_id: string,
+  /** What is asked for. */
+  kind: ApprovalKind,
+  /** The question in a line. */
+  title: string,
+  /** The question. */
+  body: string,
+  /** The tool that is to be called. */
+  tool?: string,
+  /** Its arguments. */
+  arguments?: unknown,
+  /** The JSON Schema of the value that is asked for. */
+  schema?: unknown,
+  /** Who may answer. */
+  roles: Array<Role>,
+  /** Until when it may be answered; absent: for ever. */
+  expires_at?: Millis,
+  /** What becomes of the run then. */
+  on_expire: OnExpire,
+  /** Where it stands. */
+  status: ApprovalStatus,
+  /** The answer. */
+  answer?: ApprovalAnswered,
+  /** Who answered. */
+  answered_by?: string,
+};
+
+/** A person's answer. */
+export type ApprovalAnswered = {
+  /** What was decided. */
+  verdict: Verdict,
+  /** The tool's arguments as the person changed them. */
+  arguments?: unknown,
+  /** The value, with `answer`. */
+  value?: unknown,
+  /** Words to the agent. */
+  comment?: string,
+};
+
+/** What is asked for. */
+export type ApprovalKind = "tool" | "input" | "review";
+
+/** Where an approval stands. */
+export type ApprovalStatus = "pending" | "approved" | "rejected" | "answered" | "expired" | "withdrawn";
+
+/** A file that a run made. Its bytes are read apart from its row. */
+export type Artifact = {
+  /** Its id. */
+  id: string,
+  /** The workspace's revision at its last change. */
+  revision: Revision,
+  /** When it was made. */
+  created_at: Millis,
+  /** When it last changed. */
+  updated_at: Millis,
+  /** The session of its run. */
+  session_id: string,
+  /** The run that made it. */
+  run_id: string,
+  /** What it is called, as `report.md`. */
+  name: string,
+  /** What it holds, as `text/markdown`. */
+  media_type: string,
+  /** How many bytes it has. */
+  size_bytes: number,
+};
+
+/** Signs the connection in with an access token got elsewhere. */
+export type AuthAuthenticate = {
+  /** The access token. */
+  access_token: string,
+};
+
+/**
+ * Signs the connection in with e-mail and password.
+ *
+ * A wrong password and an unknown address get the same `unauthenticated`, in the same time.
+ */
+export type AuthLogin = {
+  /** The address; trimmed and lower-cased. */
+  email: string,
+  /** The password. */
+  password: string,
+  /** The workspace to act in; absent: the latest. */
+  workspace_id?: string,
+};
+
+/** Ends this sign-in, or all of the user's: replies, then closes every connection of it with 4201. */
+export type AuthLogout = {
+  /** Whether to end all sign-ins of the user. */
+  everywhere?: boolean,
+};
+
+/** Tells who the connection is signed in as. */
+export type AuthMe = Record<symbol, never>;
+
+/**
+ * Changes a refresh token for new tokens, on the same socket.
+ *
+ * A refresh token stays good until its successor is first used; after that, using it again signs out all that came from it.
+ */
+export type AuthRefresh = {
+  /** The refresh token. */
+  refresh_token: string,
+};
+
+/**
+ * Makes a user and a workspace of one's own, and signs the connection in as its owner.
+ *
+ * Sent again within 24 hours with the same e-mail and password it signs in. An address that is taken: `conflict`, `taken`.
+ * Where the server's registration is not open: `forbidden`.
+ */
+export type AuthRegister = {
+  /** The address to sign in with; trimmed and lower-cased. */
+  email: string,
+  /** 10 to 256 characters. */
+  password: string,
+  /** What others see. */
+  name: string,
+  /** The workspace's name; absent: made from the user's. */
+  workspace?: string,
+};
+
+/** Who an access token signed in, and until when. */
+export type Authenticated = {
+  /** Who is signed in. */
+  principal: Principal,
+  /** When the access token ends. */
+  access_expires_at: Millis,
+};
+
+/** How a run is to end. */
+export type CancelMode = "graceful" | "now";
+
+/** A client program. */
+export type ClientInfo = {
+  /** Its name. */
+  name: string,
+  /** Its version. */
+  version: string,
+};
+
+/** Nothing to say but that it is done. */
+export type Done = Record<symbol, never>;
+
+/** A subscription's end. */
+export type Ended = {
+  /** Why. */
+  why: EndedWhy,
+  /** What was wrong, with `refused`. */
+  fault?: Fault,
+};
+
+/** Why a subscription ended. */
+export type EndedWhy = "complete" | "forbidden" | "deleted" | "server" | "refused";
+
+/** An error meant for the peer. It never carries an internal error's text. */
+export type Fault = {
+  /** The stable code. */
+  code: FaultCode,
+  /** For people: what happened, to what, what to do. */
+  message: string,
+  /** What a client does next. */
+  retry: Retry,
+  /** How long to wait before the next try, with `retry: after`. */
+  retry_after_ms?: number,
+  /** How a conflict came about. */
+  reason?: Reason,
+  /** Which fields of the input are wrong. */
+  fields?: Array<FieldFault>,
+  /** The row as it is now, with a conflict. */
+  current?: unknown,
+  /** Finds the error behind it in the server's log. */
+  reference?: string,
+};
+
+/** The stable code of a fault. */
+export type FaultCode = "invalid" | "unknown_operation" | "key_required" | "key_reused" | "key_expired" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "over_quota" | "too_large" | "too_many" | "timeout" | "cancelled" | "lease_lost" | "unavailable" | "internal" | "protocol_error" | "unsupported_client" | "disconnected";
+
+/** One field of an input that fails validation. */
+export type FieldFault = {
+  /** Where in the input, as `items[2].name`; empty for the whole. */
+  path: string,
+  /** A stable word: `type`, `required`, `unknown`, `length`, `range`, `pattern`, `format`, … */
+  code: string,
+  /** For people. */
+  message: string,
+};
+
+/** The server leaves: finish, and connect anew at a random moment within the window. */
+export type Goaway = {
+  /** Why. */
+  why: GoawayWhy,
+  /** The window in which to connect anew. */
+  reconnect_within_ms: number,
+  /** After this the connection is closed with 4001. */
+  drain_ms: number,
+};
+
+/** Why the server asks its clients to leave. */
+export type GoawayWhy = "shutdown" | "upgrade" | "rebalance";
+
+/** The client's first frame, within 5 s of the upgrade. */
+export type Hello = {
+  /** Which client. */
+  client: ClientInfo,
+  /** An access token or an API key; absent: nobody is signed in yet. */
+  access_token?: string,
+  /** The workspace to act in; absent: the principal's latest. */
+  workspace_id?: string,
+  /** Features that the client knows. */
+  features?: Array<string>,
+  /** How its last connection ended. */
+  last_close?: LastClose,
+};
+
+/** How the client's last connection ended. */
+export type LastClose = {
+  /** The close code. */
+  code: number,
+  /** When, by the client's clock. */
+  at: Millis,
+};
+
+/** What a connection may hold at once. */
+export type Limits = {
+  /** Bytes of a message. */
+  message_bytes: number,
+  /** Bytes of a row. */
+  row_bytes: number,
+  /** Requests open at once. */
+  requests: number,
+  /** Subscriptions open at once. */
+  subscriptions: number,
+  /** Credit that the connection starts with, in bytes. */
+  credit_bytes: number,
+};
+
+/** How serious a log line is. */
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** One connection that is here. */
+export type Member = {
+  /** Which connection: a person may be here more than once. */
+  connection_id: string,
+  /** Whose it is. */
+  principal: MemberPrincipal,
+};
+
+/** Who is here, as far as other members may know. */
+export type MemberPrincipal = {
+  /** What it is. */
+  kind: PrincipalKind,
+  /** Its id. */
+  id: string,
+  /** Its name. */
+  name: string,
+};
+
+/** Money in micro-US-dollars. */
+export type MicroUsd = number;
+
+/** A moment: milliseconds since the Unix epoch, UTC. */
+export type Millis = number;
+
+/** Something that the server tells about the connection, without being asked. */
+export type Notice = {
+  "type": "token_expiring",
+  /** When it ends. */
+  expires_at: Millis,
+} | {
+  "type": "principal_changed",
+  /** As it is now. */
+  principal: Principal,
+};
+
+/** A position in a stream: the number of an event, from 1; 0 is before the first. */
+export type Offset = number;
+
+/** What becomes of the run when nobody answers in time. */
+export type OnExpire = "reject" | "fail";
+
+/** Who acts on a connection, and where. */
+export type Principal = {
+  /** What it is. */
+  kind: PrincipalKind,
+  /** The user's id, or the worker's or agent's. */
+  id: string,
+  /** What others see. */
+  name: string,
+  /** The user's address. */
+  email?: string,
+  /** The workspace that the connection acts in. */
+  workspace: WorkspaceRef,
+  /** The role there. */
+  role: Role,
+  /** Whether this is an operator of the server. */
+  operator?: boolean,
+};
+
+/** What acts. */
+export type PrincipalKind = "user" | "worker" | "agent";
+
+/** How a `conflict` came about. */
+export type Reason = "revision" | "state" | "taken" | "sequence" | "busy";
+
+/** How long a client waits before it connects anew: a random time up to the bound, which doubles from `base_ms` to `max_ms`. */
+export type Reconnect = {
+  /** The first bound. */
+  base_ms: number,
+  /** The last bound. */
+  max_ms: number,
+};
+
+/** Options of a reply. */
+export type ReplyOptions = {
+  /** The revision at which the output is true. */
+  as_of?: Revision,
+};
+
+/** Options of a request. */
+export type RequestOptions = {
+  /** The key of a mutation: a UUIDv7, made once and kept through retries. */
+  key?: string,
+  /** After this the server answers `timeout`. */
+  timeout_ms?: number,
+  /** A W3C traceparent. */
+  trace?: string,
+};
+
+/** What a client does after a fault. */
+export type Retry = "never" | "same_key" | "after" | "sign_in" | "refetch" | "reconnect";
+
+/** A workspace's count of committed writes; a row's last. */
+export type Revision = number;
+
+/** A principal's role in the workspace that its connection acts in. */
+export type Role = "viewer" | "member" | "admin" | "owner" | "worker" | "agent";
+
+/** One execution of a crew. */
+export type Run = {
+  /** Its id; its stream is followed by it. */
+  id: string,
+  /** The workspace's revision at its last change. */
+  revision: Revision,
+  /** When it was started by a person. */
+  created_at: Millis,
+  /** When the row last changed. */
+  updated_at: Millis,
+  /** The session that it belongs to. */
+  session_id: string,
+  /** The crew's name. */
+  crew: string,
+  /** The app's version that it started with and keeps. */
+  version: string,
+  /** What it was started with. */
+  inputs: Record<string, unknown>,
+  /** Where it stands. */
+  status: RunStatus,
+  /** How often it was begun; 0 before the first time. */
+  attempt: number,
+  /** From 0 to 1. */
+  progress: number,
+  /** The last task's output, when it succeeded. */
+  output?: string,
+  /** Why it failed. */
+  fault?: Fault,
+  /** What its models took and cost. */
+  usage: Usage,
+  /** Who started it. */
+  started_by: string,
+  /** When someone asked for its end. */
+  cancel_requested_at?: Millis,
+  /** When it was first begun. */
+  started_at?: Millis,
+  /** When it ended. */
+  finished_at?: Millis,
+};
+
+/** Asks a run to end. Replies at once with its row; the stream's `run.finished` says when it has. A finished run: its row. */
+export type RunCancel = {
+  /** Which run. */
+  id: string,
+  /** How; absent: `graceful`. */
+  mode?: CancelMode,
+};
+
+/** One event of a run: what happened, and when. `task`, `part` and `call` are unique within the run over all attempts. */
+export type RunEvent = {
+  "type": "run.started",
+  /** When it happened. */
+  at: Millis,
+  /** From 1. */
+  attempt: number,
+  /** The crew's name. */
+  crew: string,
+  /** What the run was started with. */
+  inputs: Record<string, unknown>,
+} | {
+  "type": "run.waiting",
+  /** When it happened. */
+  at: Millis,
+  /** For what. */
+  for: WaitingFor,
+} | {
+  "type": "run.resumed",
+  /** When it happened. */
+  at: Millis,
+} | {
+  "type": "run.cancel_requested",
+  /** When it happened. */
+  at: Millis,
+  /** How. */
+  mode: CancelMode,
+  /** Who. */
+  by: string,
+} | {
+  "type": "run.finished",
+  /** When it happened. */
+  at: Millis,
+  /** `succeeded`, `failed` or `cancelled`. */
+  status: RunStatus,
+  /** The last task's output. */
+  output?: string,
+  /** Why it failed. */
+  fault?: Fault,
+  /** What it took and cost, over all attempts. */
+  usage: Usage,
+} | {
+  "type": "task.started",
+  /** When it happened. */
+  at: Millis,
+  /** The task's id. */
+  task: string,
+  /** Its name, as `tasks.yaml` has it. */
+  name: string,
+  /** Who works on it, as `agents.yaml` names the agent. */
+  agent: string,
+  /** The task under which it was delegated. */
+  parent?: string,
+} | {
+  "type": "task.finished",
+  /** When it happened. */
+  at: Millis,
+  /** The task's id. */
+  task: string,
+  /** Its output. */
+  output: string,
+} | {
+  "type": "task.failed",
+  /** When it happened. */
+  at: Millis,
+  /** The task's id. */
+  task: string,
+  /** Why. */
+  fault: Fault,
+} | {
+  "type": "text.started",
+  /** When it happened. */
+  at: Millis,
+  /** The part's id. */
+  part: string,
+  /** For which task. */
+  task: string,
+  /** Which agent. */
+  agent: string,
+  /** What it is. */
+  role: TextRole,
+} | {
+  "type": "text.delta",
+  /** When it happened. */
+  at: Millis,
+  /** The part's id. */
+  part: string,
+  /** The words. */
+  text: string,
+} | {
+  "type": "text.finished",
+  /** When it happened. */
+  at: Millis,
+  /** The part's id. */
+  part: string,
+} | {
+  "type": "tool.started",
+  /** When it happened. */
+  at: Millis,
+  /** The call's id. */
+  call: string,
+  /** For which task. */
+  task: string,
+  /** Which agent. */
+  agent: string,
+  /** Which tool. */
+  tool: string,
+  /** The arguments. */
+  input: unknown,
+} | {
+  "type": "tool.finished",
+  /** When it happened. */
+  at: Millis,
+  /** The call's id. */
+  call: string,
+  /** The result. */
+  output: unknown,
+} | {
+  "type": "tool.failed",
+  /** When it happened. */
+  at: Millis,
+  /** The call's id. */
+  call: string,
+  /** Why. */
+  fault: Fault,
+} | {
+  "type": "approval.requested",
+  /** When it happened. */
+  at: Millis,
+  /** The row. */
+  approval: Approval,
+} | {
+  "type": "approval.answered",
+  /** When it happened. */
+  at: Millis,
+  /** The row. */
+  approval: Approval,
+} | {
+  "type": "steer.received",
+  /** When it happened. */
+  at: Millis,
+  /** The words' id. */
+  steer_id: string,
+  /** The words. */
+  text: string,
+  /** Who gave them. */
+  by: string,
+} | {
+  "type": "steer.applied",
+  /** When it happened. */
+  at: Millis,
+  /** The words' id. */
+  steer_id: string,
+  /** In which task. */
+  task: string,
+} | {
+  "type": "progress.reported",
+  /** When it happened. */
+  at: Millis,
+  /** From 0 to 1. */
+  fraction: number,
+  /** What is being done. */
+  message: string,
+} | {
+  "type": "usage.recorded",
+  /** When it happened. */
+  at: Millis,
+  /** For which task. */
+  task?: string,
+  /** Which agent. */
+  agent: string,
+  /** Which model. */
+  model: string,
+  /** Tokens that went in. */
+  input_tokens: number,
+  /** Tokens that came out. */
+  output_tokens: number,
+  /** What they cost. */
+  cost_microusd: MicroUsd,
+} | {
+  "type": "artifact.created",
+  /** When it happened. */
+  at: Millis,
+  /** The row. */
+  artifact: Artifact,
+} | {
+  "type": "log.written",
+  /** When it happened. */
+  at: Millis,
+  /** How serious. */
+  level: LogLevel,
+  /** The line. */
+  message: string,
+  /** More about it. */
+  fields?: Record<string, unknown>,
+};
+
+/** Reads one run. */
+export type RunGet = {
+  /** Which run. */
+  id: string,
+};
+
+/** Lists the workspace's runs, by id, which is the order in which they were made. */
+export type RunList = {
+  /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50. */
+  limit?: number,
+  /** `next` of the list before. */
+  cursor?: string,
+};
+
+/** Starts a run of a crew. It belongs to the server: it goes on when the connection ends. */
+export type RunStart = {
+  /** An id of the client's own; absent: the server makes one. One that is there already: `conflict`, `taken`. */
+  id?: string,
+  /** The crew's name, as the app has it. */
+  crew: string,
+  /** A value for each placeholder of the crew, and what its input schema asks for. */
+  inputs?: Record<string, unknown>,
+  /** The session that it belongs to; absent: one is made. */
+  session_id?: string,
+};
+
+/** Where a run stands. */
+export type RunStatus = "queued" | "running" | "waiting" | "succeeded" | "failed" | "cancelled";
+
+/** A part of the workspace's runs. */
+export type Runs = {
+  /** The runs. */
+  items: Array<Run>,
+  /** Where the rest begins; absent: there is no more. */
+  next?: string,
+};
+
+/** The server program. */
+export type ServerInfo = {
+  /** Its name. */
+  name: string,
+  /** Its version. */
+  version: string,
+  /** Which build. */
+  build: string,
+};
+
+/** A durable shared place where people and agents work. */
+export type Session = {
+  /** Its id. */
+  id: string,
+  /** The workspace's revision at its last change. */
+  revision: Revision,
+  /** When it was made. */
+  created_at: Millis,
+  /** When it last changed. */
+  updated_at: Millis,
+  /** What people call it. */
+  title: string,
+  /** Who made it. */
+  created_by: string,
+};
+
+/** Makes a session. */
+export type SessionCreate = {
+  /** An id of the client's own; absent: the server makes one. One that is there already: `conflict`, `taken`. */
+  id?: string,
+  /** What people call it. */
+  title: string,
+};
+
+/** Tokens of a sign-in, and who it is. */
+export type SignedIn = {
+  /** Proves who one is, until it ends. */
+  access_token: string,
+  /** When the access token ends. */
+  access_expires_at: Millis,
+  /** Gets the next tokens. */
+  refresh_token: string,
+  /** When the refresh token ends. */
+  refresh_expires_at: Millis,
+  /** Who is signed in. */
+  principal: Principal,
+};
+
+/** Options of a subscription. */
+export type SubscribeOptions = {
+  /** The last offset that the client has applied; absent: 0. */
+  from?: number,
+  /** The credit to start with, in bytes; absent: 256 KiB. */
+  credit?: number,
+};
+
+/** A subscription to a run has begun. */
+export type SubscribedRun = {
+  /** Events after this offset follow. */
+  from: Offset,
+  /** The stream's last offset. */
+  head: Offset,
+  /** Whether the run has finished: nothing will come after `head`. */
+  complete: boolean,
+};
+
+/** What is followed. */
+export type Target = {
+  /** A run's stream. */
+  run: string,
+  /** Only events of these types; absent: all. */
+  only?: Array<string>,
+};
+
+/** What a text is. */
+export type TextRole = "answer" | "thought";
+
+/** What models took and cost. */
+export type Usage = {
+  /** Tokens that went into models. */
+  input_tokens: number,
+  /** Tokens that came out. */
+  output_tokens: number,
+  /** What they cost. */
+  cost_microusd: MicroUsd,
+};
+
+/** What a person decides. */
+export type Verdict = "approve" | "reject" | "answer";
+
+/** What a run waits for. */
+export type WaitingFor = "approval" | "pause" | "worker";
+
+/** The server's answer to `hello`. */
+export type Welcome = {
+  /** The connection's id; the server's log names it. */
+  connection_id: string,
+  /** Which server. */
+  server: ServerInfo,
+  /** The server's clock. */
+  now_at: Millis,
+  /** The database's incarnation. A client that knew another forgets every position. */
+  epoch: string,
+  /** Who is signed in. */
+  principal?: Principal,
+  /** What the connection may hold. */
+  limits: Limits,
+  /** How often the server pings; two without a byte end the connection. */
+  heartbeat_ms: number,
+  /** Features that both know. */
+  features: Array<string>,
+  /** How to connect anew. */
+  reconnect: Reconnect,
+};
+
+/** A workspace by id and name. */
+export type WorkspaceRef = {
+  /** Its id. */
+  id: string,
+  /** Its name. */
+  name: string,
+};
+
+/** Every operation: its input and output, and what sending it again does. */
+export type Operations = {
+  "auth.register": { kind: "idempotent", live: false, input: AuthRegister, output: SignedIn },
+  "auth.login": { kind: "idempotent", live: false, input: AuthLogin, output: SignedIn },
+  "auth.refresh": { kind: "idempotent", live: false, input: AuthRefresh, output: SignedIn },
+  "auth.authenticate": { kind: "idempotent", live: false, input: AuthAuthenticate, output: Authenticated },
+  "auth.logout": { kind: "idempotent", live: false, input: AuthLogout, output: Done },
+  "auth.me": { kind: "read", live: false, input: AuthMe, output: Principal },
+  "session.create": { kind: "mutation", live: false, input: SessionCreate, output: Session },
+  "run.start": { kind: "mutation", live: false, input: RunStart, output: Run },
+  "run.get": { kind: "read", live: false, input: RunGet, output: Run },
+  "run.list": { kind: "read", live: false, input: RunList, output: Runs },
+  "run.cancel": { kind: "mutation", live: false, input: RunCancel, output: Run },
+};
+
+/** What sending each operation again does: a `mutation` carries a key. */
+export const OPERATION_KINDS = {
+  "auth.register": "idempotent",
+  "auth.login": "idempotent",
+  "auth.refresh": "idempotent",
+  "auth.authenticate": "idempotent",
+  "auth.logout": "idempotent",
+  "auth.me": "read",
+  "session.create": "mutation",
+  "run.start": "mutation",
+  "run.get": "read",
+  "run.list": "read",
+  "run.cancel": "mutation",
+} as const satisfies { [Name in keyof Operations]: Operations[Name]["kind"] };
+
+/** The client's first frame, within 5 s of the upgrade. */
+export type HelloFrame = [kind: 1, body: Hello];
+
+/** The server's answer to `hello`. */
+export type WelcomeFrame = [kind: 2, body: Welcome];
+
+/** Asks for an operation. `id` counts up from 1. */
+export type RequestFrame = [kind: 3, id: number, op: string, input: unknown, options?: RequestOptions];
+
+/** A request's answer. */
+export type ReplyFrame = [kind: 4, id: number, output: unknown, options?: ReplyOptions];
+
+/** Why a request has no answer. With id 0 it is about the connection, and a close may follow. */
+export type FaultFrame = [kind: 5, id: number, fault: Fault];
+
+/** Asks the server to stop a request: a fault `cancelled` follows, or the reply if it was too late. */
+export type CancelFrame = [kind: 6, id: number];
+
+/** Follows something. `sub` counts up from 1. */
+export type SubscribeFrame = [kind: 10, sub: number, target: Target, options?: SubscribeOptions];
+
+/** A subscription has begun. */
+export type SubscribedFrame = [kind: 11, sub: number, body: SubscribedRun];
+
+/** The events at the offsets (offset − span, offset] that this subscriber gets. */
+export type EventsFrame = [kind: 12, sub: number, offset: number, span: number, events: Array<RunEvent>];
+
+/** What a live query reads at the revision `offset`. */
+export type SnapshotFrame = [kind: 13, sub: number, offset: number, value: unknown];
+
+/** A subscription has ended, or was refused. */
+export type EndedFrame = [kind: 14, sub: number, offset: number, body: Ended];
+
+/** Lets the server send so many more bytes on a subscription; on the connection with sub 0. */
+export type CreditFrame = [kind: 15, sub: number, bytes: number];
+
+/** Ends a subscription. */
+export type UnsubscribeFrame = [kind: 16, sub: number];
+
+/** Sets one's own state; `nil`: gone. */
+export type ClientPresenceFrame = [kind: 20, sub: number, state: unknown];
+
+/** Another member's state; `nil`: gone. */
+export type ServerPresenceFrame = [kind: 20, sub: number, member: Member, state: unknown];
+
+/** To be answered by `pong` at once. */
+export type ClientPingFrame = [kind: 30, nonce: unknown];
+
+/** To be answered by `pong` at once. */
+export type ServerPingFrame = [kind: 30, nonce: unknown];
+
+/** Answers a `ping` with its nonce. */
+export type ClientPongFrame = [kind: 31, nonce: unknown];
+
+/** Answers a `ping` with its nonce. */
+export type ServerPongFrame = [kind: 31, nonce: unknown];
+
+/** Something about the connection that nobody asked for. */
+export type NoticeFrame = [kind: 32, body: Notice];
+
+/** The server leaves: finish, and connect anew. */
+export type GoawayFrame = [kind: 33, body: Goaway];
+
+/** What a client sends. */
+export type ClientFrame = HelloFrame | RequestFrame | CancelFrame | SubscribeFrame | CreditFrame | UnsubscribeFrame | ClientPresenceFrame | ClientPingFrame | ClientPongFrame;
+
+/** What a server sends. */
+export type ServerFrame = WelcomeFrame | ReplyFrame | FaultFrame | SubscribedFrame | EventsFrame | SnapshotFrame | EndedFrame | ServerPresenceFrame | ServerPingFrame | ServerPongFrame | NoticeFrame | GoawayFrame;
+
+/** The WebSocket subprotocol. */
+export const SUBPROTOCOL = "crewline.v1";
+
+/** The number that each frame begins with. */
+export const KINDS = {
+  hello: 1,
+  welcome: 2,
+  request: 3,
+  reply: 4,
+  fault: 5,
+  cancel: 6,
+  subscribe: 10,
+  subscribed: 11,
+  events: 12,
+  snapshot: 13,
+  ended: 14,
+  credit: 15,
+  unsubscribe: 16,
+  presence: 20,
+  ping: 30,
+  pong: 31,
+  notice: 32,
+  goaway: 33,
+} as const;
+
+/** What a client does after each fault, unless the fault says otherwise. */
+export const FAULT_RETRY = {
+  /** The input fails validation; `fields` says where. */
+  invalid: "never",
+  /** No operation has this name. */
+  unknown_operation: "never",
+  /** A mutation came without a key. */
+  key_required: "never",
+  /** The key was used for another operation or input. */
+  key_reused: "never",
+  /** The key is older than 24 hours, or more than 5 minutes ahead. */
+  key_expired: "never",
+  /** Nobody is signed in, or the token has ended. */
+  unauthenticated: "sign_in",
+  /** The principal may know of it, but may not do this. */
+  forbidden: "never",
+  /** It is absent, or not visible: both read the same. */
+  not_found: "never",
+  /** The state is another than the request expects; `reason` says how, `current` may hold the row. */
+  conflict: "refetch",
+  /** Too many requests in too short a time. */
+  rate_limited: "after",
+  /** A budget or quota of the workspace is used up. */
+  over_quota: "never",
+  /** A message, row, event or state is larger than the limit. */
+  too_large: "never",
+  /** Too many requests or subscriptions are open at once. */
+  too_many: "after",
+  /** The request's `timeout_ms` passed; sending it again with its key tells whether it happened. */
+  timeout: "same_key",
+  /** The client cancelled it. */
+  cancelled: "never",
+  /** Written under a lease that is no longer the writer's own. */
+  lease_lost: "never",
+  /** The server is draining, or its database is away. */
+  unavailable: "same_key",
+  /** A defect of the server; `reference` finds it in the log. */
+  internal: "same_key",
+  /** The peer broke the protocol; with id 0, before a close. */
+  protocol_error: "never",
+  /** The client is too old for this server; with id 0, before a close. */
+  unsupported_client: "never",
+  /** The server ends the connection; with id 0, before a close. */
+  disconnected: "reconnect",
+} as const satisfies Record<FaultCode, Retry>;
+
+/**
+ * What a client does after each close. Others: 4100 to 4199 `sign_in`, 4200 to 4299 `stop`, and all else `reconnect`.
+ */
+export const CLOSES = {
+  /** Done. */
+  1000: { after: "done", fault: null },
+  /** The peer goes away. */
+  1001: { after: "reconnect", fault: null },
+  /** The server shuts down. */
+  4001: { after: "reconnect", fault: "unavailable" },
+  /** A defect of the server. */
+  4002: { after: "reconnect", fault: "internal" },
+  /** Nothing was heard for two heartbeats. */
+  4003: { after: "reconnect", fault: "disconnected" },
+  /** The socket took no bytes while some were waiting. */
+  4004: { after: "reconnect", fault: "disconnected" },
+  /** Too many connections. */
+  4006: { after: "back_off", fault: "disconnected" },
+  /** The token has ended or was refused. */
+  4100: { after: "sign_in", fault: "unauthenticated" },
+  /** The sign-in was revoked. */
+  4101: { after: "sign_in", fault: "unauthenticated" },
+  /** Nothing was said in time. */
+  4102: { after: "sign_in", fault: "unauthenticated" },
+  /** Signed out elsewhere. */
+  4201: { after: "stop", fault: "unauthenticated" },
+  /** The account or key is disabled. */
+  4202: { after: "stop", fault: "forbidden" },
+  /** The protocol was broken. */
+  4203: { after: "stop", fault: "protocol_error" },
+  /** The client is too old. */
+  4204: { after: "stop", fault: "unsupported_client" },
+  /** There is no such workspace for this principal. */
+  4205: { after: "stop", fault: "not_found" },
+  /** A message was too large. */
+  4206: { after: "stop", fault: "too_large" },
+} as const;
+
+/** Every type of a run's event. */
+export const RUN_EVENT_TYPES = [
+  "run.started",
+  "run.waiting",
+  "run.resumed",
+  "run.cancel_requested",
+  "run.finished",
+  "task.started",
+  "task.finished",
+  "task.failed",
+  "text.started",
+  "text.delta",
+  "text.finished",
+  "tool.started",
+  "tool.finished",
+  "tool.failed",
+  "approval.requested",
+  "approval.answered",
+  "steer.received",
+  "steer.applied",
+  "progress.reported",
+  "usage.recorded",
+  "artifact.created",
+  "log.written",
+] as const satisfies readonly RunEvent["type"][];
+
+/** Bounds that hold for every connection. */
+export const LIMITS = {
+  /** Bytes of a message. */
+  message_bytes: 1048576,
+  /** Bytes of a client's message before it has signed in. */
+  message_bytes_before_sign_in: 16384,
+  /** Bytes of a row or an event. */
+  row_bytes: 262144,
+  /** How deep a frame may be nested, itself counted as 1. */
+  depth: 32,
+  /** Credit that a subscription starts with when its options name none. */
+  credit_bytes: 262144,
+  /** The most credit of a subscription. */
+  credit_cap_bytes: 16777216,
+  /** The most credit of a connection. */
+  connection_credit_cap_bytes: 67108864,
+} as const;
