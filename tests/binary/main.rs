@@ -1,0 +1,9 @@
+//! The real binary, seen from outside: what holds while it is killed, told to stop, started wrongly and asked for help.
+
+mod checks;
+mod kills;
+mod people;
+mod server;
+mod signals;
+mod socket;
+mod starting;
