@@ -1,10 +1,13 @@
 //! ARCHITECTURE.md's tables are the truth about who may use whom; this holds `src/` to them.
 
+mod repository;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::{Path, PathBuf},
 };
+
+use self::repository::{read, root, rust_files};
 
 #[test]
 fn rooms_use_only_rooms_above_them_in_the_architecture() {
@@ -115,26 +118,11 @@ fn first_column(header: &str) -> Vec<String> {
 
 /// The rows of ARCHITECTURE.md's table with this header, code marks taken off.
 fn rows(header: &str) -> Vec<Vec<String>> {
-    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let text = read("ARCHITECTURE.md");
     let table = text.lines().skip_while(|line| !line.starts_with(header)).skip(2).take_while(|line| line.starts_with('|'));
     table.map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect()).collect()
 }
 
 fn sources() -> Vec<(PathBuf, String)> {
-    let (mut folders, mut files) = (vec![root().join("src")], Vec::new());
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                files.push((path.clone(), fs::read_to_string(path).unwrap()));
-            }
-        }
-    }
-    files
-}
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    rust_files(&root().join("src"))
 }

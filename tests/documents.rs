@@ -1,0 +1,85 @@
+//! What the documents say of the program is held to the program.
+
+mod repository;
+
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt};
+
+use crewline::settings::Settings;
+
+use self::repository::{read, root, rust_files};
+
+/// Where a file of code should be asked which of its concepts is leaving.
+const MOST_LINES: usize = 500;
+
+#[test]
+fn the_readme_names_the_two_commands_and_both_can_be_run() {
+    for command in ["script/demo", "script/test"] {
+        assert!(read("README.md").contains(command), "README.md does not name {command}");
+        let mode = fs::metadata(root().join(command)).unwrap_or_else(|error| panic!("{command}: {error}")).permissions().mode();
+        assert_eq!(mode & 0o111, 0o111, "{command} lacks its run bit");
+    }
+}
+
+#[test]
+fn every_promise_of_the_readme_names_tests_that_exist_or_says_not_yet() {
+    let tests: BTreeSet<String> = rust_files(&root()).iter().flat_map(|(_, text)| functions(text)).collect();
+    let promises: Vec<String> =
+        section(&read("README.md"), "## Promises").lines().filter(|line| line.starts_with("| ")).skip(1).map(str::to_owned).collect();
+    assert_eq!(promises.len(), 6, "there are six promises");
+    for promise in promises {
+        let named: Vec<&str> = promise.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty() || promise.contains("not yet"), "no test is named in: {promise}");
+        for test in named {
+            assert!(tests.contains(test), "there is no test `{test}`, named in: {promise}");
+        }
+    }
+}
+
+#[test]
+fn the_operators_guide_lists_every_setting_as_it_is() {
+    let rows: Vec<String> = Settings::described()
+        .iter()
+        .map(|setting| format!("| `{}` | {} | {} | {} |", setting.key, or_dash(&setting.default), setting.bounds, setting.reason))
+        .collect();
+    let guide = read("docs/operating.md");
+    let listed: Vec<&str> = section(&guide, "## Settings").lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(listed, rows, "put this into docs/operating.md:\n{}\n", rows.join("\n"));
+}
+
+#[test]
+fn links_between_the_documents_lead_somewhere() {
+    for document in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/operating.md"] {
+        let folder = root().join(document).parent().unwrap().to_owned();
+        for link in read(document).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap();
+            let elsewhere = target.is_empty() || link.contains("://");
+            assert!(elsewhere || folder.join(target).exists(), "{document} links to {link}, which is not there");
+        }
+    }
+}
+
+#[test]
+fn no_file_of_code_has_outgrown_one_concept() {
+    let long: Vec<String> = ["src", "protocol/src", "clients/rust/src", "loadtest/src", "tests"]
+        .iter()
+        .flat_map(|folder| rust_files(&root().join(folder)))
+        .filter(|(_, text)| text.lines().count() > MOST_LINES)
+        .map(|(path, text)| format!("{} has {} lines", path.strip_prefix(root()).unwrap().display(), text.lines().count()))
+        .collect();
+    assert_eq!(long, Vec::<String>::new());
+}
+
+fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "–" } else { text }
+}
+
+/// The part of a document under a heading of the second level.
+fn section<'a>(document: &'a str, heading: &str) -> &'a str {
+    let start = document.find(&format!("{heading}\n")).unwrap_or_else(|| panic!("`{heading}` is missing"));
+    let rest = &document[start + heading.len()..];
+    &rest[..rest.find("\n## ").unwrap_or(rest.len())]
+}
+
+fn functions(text: &str) -> impl Iterator<Item = String> {
+    text.split("fn ").skip(1).map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+}
