@@ -11,6 +11,8 @@ mod entities;
 
 pub mod hub;
 pub mod limits;
+pub mod runs;
+pub mod sessions;
 pub mod settings;
 pub mod store;
 pub mod stream;

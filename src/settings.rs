@@ -190,6 +190,8 @@ settings! {
     engine_runs: u32 = 1_000, |v| (0..=100_000).contains(v), "0 to 100000";
     /// How often a run is begun before it fails.
     max_attempts: u32 = 5, |v| (1..=1_000).contains(v), "1 to 1000";
+    /// The longest answer of a model: a run's row must hold its inputs and its output.
+    answer_bytes: u32 = 32 << 10, |v| (1_024..=128 << 10).contains(v), "1024 to 131072 (bytes)";
     /// How fast the simulated model speaks.
     simulated_tokens_per_s: f64 = 60.0, |v| (0.1..=1_000_000.0).contains(v), "0.1 to 1000000 (tokens a second)";
     /// Bytes of encoded events that a followed run keeps in memory for readers near its head.

@@ -1,6 +1,21 @@
 //! Apps: folders of data that make a workspace KP's, or yours. A folder is read as a version that never changes.
 
-use std::{path::Path, sync::Arc};
+mod crew;
+mod folder;
+mod placeholders;
+mod simulation;
+mod versions;
+mod yaml;
+
+pub use crew::{Agent, Crew, Executor, TOOLS, Task};
+pub use placeholders::{fill, names};
+pub use simulation::{Said, SaidCall, Simulation};
+pub use versions::{AppVersion, Apps};
+
+use std::{collections::BTreeMap, path::Path};
+
+/// The files of an app by their paths from its folder.
+pub type Files = BTreeMap<String, String>;
 
 /// What is wrong in an app's folder: where, and what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +33,22 @@ pub struct Problem {
 
 /// One version of an app.
 #[derive(Debug)]
-pub struct App {}
+pub struct App {
+    /// Its name: lower-case letters, digits and `-`.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// What it is for.
+    pub description: String,
+    /// The hash of its files, which names the version.
+    pub version: String,
+    /// Its crews by name.
+    pub crews: BTreeMap<String, Crew>,
+    /// What the simulated model answers.
+    pub simulation: Simulation,
+    /// What it was read from.
+    pub files: Files,
+}
 
 impl App {
     /// Reads and checks an app's folder.
@@ -26,24 +56,47 @@ impl App {
     /// # Errors
     /// Everything that is wrong in it.
     pub fn read(folder: &Path) -> Result<Self, Vec<Problem>> {
-        let _ = folder;
-        unimplemented!()
+        Self::from_files(folder::read(folder)?)
+    }
+
+    /// Checks an app's files.
+    ///
+    /// # Errors
+    /// Everything that is wrong in them.
+    pub fn from_files(files: Files) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let head: Option<yaml::AppFile> = yaml::required(&files, "app.yaml", &mut problems);
+        let crews = crew::read_all(&files, &mut problems);
+        let simulation = simulation::read(&files, &crews, &mut problems);
+        match head {
+            Some(head) if problems.is_empty() => Ok(Self {
+                name: head.name.value,
+                title: head.title,
+                description: head.description,
+                version: folder::version(&files),
+                crews,
+                simulation,
+                files,
+            }),
+            _ => Err(problems),
+        }
+    }
+
+    /// KP, which is built into the program.
+    pub fn built_in() -> Self {
+        let files = folder::BUILT_IN.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+        match Self::from_files(files) {
+            Ok(app) => app,
+            Err(problems) => unreachable!("the app that is built in was checked by a test: {problems:?}"),
+        }
     }
 }
 
-/// The app that is served, and the versions that runs began with.
-#[derive(Clone)]
-pub struct Apps {
-    current: Arc<App>,
+impl Problem {
+    fn at(file: &str, line: u64, column: u64, message: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), line: line.max(1), column: column.max(1), message: message.into() }
+    }
 }
 
-impl Apps {
-    /// Serves this app.
-    pub fn new(app: App) -> Self {
-        Self { current: Arc::new(app) }
-    }
-    /// The version that new runs begin with.
-    pub fn current(&self) -> Arc<App> {
-        self.current.clone()
-    }
-}
+#[cfg(test)]
+mod tests;

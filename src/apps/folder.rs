@@ -1,0 +1,79 @@
+//! An app's folder: which of its files make the app, and the hash that names what they say.
+
+use std::{fs, path::Path};
+
+use ring::digest::{Context, SHA256};
+
+use super::{Files, Problem};
+
+/// KP's files.
+pub(super) const BUILT_IN: &[(&str, &str)] = &[
+    ("app.yaml", include_str!("../../apps/kp/app.yaml")),
+    ("simulation.yaml", include_str!("../../apps/kp/simulation.yaml")),
+    ("crews/review/crew.yaml", include_str!("../../apps/kp/crews/review/crew.yaml")),
+    ("crews/review/agents.yaml", include_str!("../../apps/kp/crews/review/agents.yaml")),
+    ("crews/review/tasks.yaml", include_str!("../../apps/kp/crews/review/tasks.yaml")),
+];
+
+/// Files of an app's folder that say what this version can't do yet: passing over them would be to promise it.
+const LATER: &[&str] = &["collections", "views", "seed.yaml"];
+/// The longest file, in bytes: these are written by people.
+const FILE_BYTES: u64 = 256 << 10;
+
+/// Reads an app's files.
+///
+/// # Errors
+/// Folders and files that can't be read.
+pub(super) fn read(folder: &Path) -> Result<Files, Vec<Problem>> {
+    let mut files = Files::new();
+    let mut problems = Vec::new();
+    for name in ["app.yaml", "simulation.yaml"] {
+        take(folder, name.to_owned(), &mut files, &mut problems);
+    }
+    for name in LATER {
+        if folder.join(name).exists() {
+            problems.push(Problem::at(name, 1, 1, format!("`{name}` is not supported: take it out of the app")));
+        }
+    }
+    match fs::read_dir(folder.join("crews")) {
+        Ok(crews) => {
+            for crew in crews.flatten().filter(|entry| entry.path().is_dir()) {
+                let Ok(crew) = crew.file_name().into_string() else { continue };
+                for name in ["crew.yaml", "agents.yaml", "tasks.yaml"] {
+                    take(folder, format!("crews/{crew}/{name}"), &mut files, &mut problems);
+                }
+            }
+        }
+        Err(error) => problems.push(Problem::at("crews", 1, 1, format!("the folder can't be read: {error}"))),
+    }
+    if problems.is_empty() { Ok(files) } else { Err(problems) }
+}
+
+/// The hash that names these files' version.
+pub(super) fn version(files: &Files) -> String {
+    let mut hash = Context::new(&SHA256);
+    for (path, text) in files {
+        // Lengths first, so that no text can pass for the next file's path.
+        for part in [path, text] {
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+    }
+    hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn take(folder: &Path, name: String, files: &mut Files, problems: &mut Vec<Problem>) {
+    let path = folder.join(&name);
+    // A file that is not there is missed, or not, by who needs it.
+    let Ok(metadata) = fs::metadata(&path) else { return };
+    if metadata.len() > FILE_BYTES {
+        problems.push(Problem::at(&name, 1, 1, format!("the file has {} bytes; {FILE_BYTES} are the most", metadata.len())));
+        return;
+    }
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            files.insert(name, text);
+        }
+        Err(error) => problems.push(Problem::at(&name, 1, 1, format!("the file can't be read: {error}"))),
+    }
+}

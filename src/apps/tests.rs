@@ -1,0 +1,101 @@
+use super::*;
+
+fn kp() -> Files {
+    App::built_in().files
+}
+
+/// What is wrong with KP when this part of this file reads otherwise.
+fn with(file: &str, from: &str, to: &str) -> Vec<String> {
+    let mut files = kp();
+    let text = files[file].replace(from, to);
+    assert_ne!(text, files[file], "`{from}` is not in {file}");
+    files.insert(file.into(), text);
+    App::from_files(files).unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+const AGENTS: &str = "crews/review/agents.yaml";
+const TASKS: &str = "crews/review/tasks.yaml";
+const CREW: &str = "crews/review/crew.yaml";
+
+#[test]
+fn the_app_that_is_built_in_is_the_one_in_the_folder() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("apps/kp");
+    let read = App::read(&folder).unwrap();
+    assert_eq!(read.version, App::built_in().version);
+    let tasks: Vec<&str> = read.crews["review"].tasks.iter().map(|task| task.name.as_str()).collect();
+    assert_eq!(tasks, ["analyze_page", "draft_comment", "review_draft"]);
+}
+
+#[test]
+fn a_version_changes_with_any_file() {
+    let mut files = kp();
+    let before = folder::version(&files);
+    files.insert("app.yaml".into(), files["app.yaml"].replace("Reads", "reads"));
+    assert_ne!(folder::version(&files), before);
+}
+
+#[test]
+fn a_field_that_nobody_knows_is_named_where_it_stands() {
+    let problems = with(AGENTS, "  max_iter: 5", "  max_itr: 5");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("crews/review/agents.yaml:8:3: "), "{problems:?}");
+    assert!(problems[0].contains("max_itr"), "{problems:?}");
+}
+
+#[test]
+fn what_the_engine_can_not_do_is_refused_by_its_name() {
+    for field in ["allow_delegation: true", "max_rpm: 10", "reasoning: true"] {
+        let problems = with(AGENTS, "  max_iter: 5", &format!("  {field}"));
+        let name = field.split(':').next().unwrap();
+        let expected = format!(
+            "crews/review/agents.yaml:8:{}: `{name}` of agent `content_analyst` is not supported by this engine: take it out, or let a worker execute the crew",
+            name.len() + 5
+        );
+        assert_eq!(problems, [expected]);
+    }
+    for field in ["async_execution: true", "guardrail: check it", "human_input: true", "output_file: a.md"] {
+        let problems = with(TASKS, "  context: [analyze_page]", &format!("  {field}"));
+        assert!(problems[0].contains(&format!("`{}` of task `draft_comment` is not supported", field.split(':').next().unwrap())), "{problems:?}");
+    }
+    let problems = with(CREW, "sequential", "hierarchical");
+    assert_eq!(problems, ["crews/review/crew.yaml:3:10: process `hierarchical` is not supported: write `sequential`"]);
+}
+
+#[test]
+fn a_field_that_is_switched_off_asks_for_nothing() {
+    let mut files = kp();
+    let text = files[AGENTS].replace("  max_iter: 5", "  allow_delegation: false");
+    files.insert(AGENTS.into(), text);
+    assert!(App::from_files(files).is_ok());
+}
+
+#[test]
+fn names_that_lead_nowhere_are_found() {
+    let problems = with(TASKS, "agent: comment_writer", "agent: writer");
+    assert!(problems[0].starts_with("crews/review/tasks.yaml:14:10: task `draft_comment` is given to agent `writer`"), "{problems:?}");
+    let problems = with(TASKS, "  context: [analyze_page]\n", "  context: [analyse_page]\n");
+    assert_eq!(problems, ["crews/review/tasks.yaml:15:13: the context of task `draft_comment` names `analyse_page`, which is no task"]);
+    let problems = with(TASKS, "  context: [analyze_page]\n", "  context: [review_draft]\n");
+    assert!(problems[0].ends_with("names `review_draft`, which does not come before it"), "{problems:?}");
+    let problems = with(AGENTS, "tools: [content.analyze]", "tools: [web.fetch]");
+    assert_eq!(problems, ["crews/review/agents.yaml:7:11: there is no tool `web.fetch`: there are `content.analyze`"]);
+    let problems = with(CREW, "  content_analyst: [content.analyze]", "  comment_writer: [content.analyze]");
+    assert!(problems[0].contains("agent `content_analyst` may not use `content.analyze`"), "{problems:?}");
+    let problems = with(TASKS, "Measure the page {name}", "Measure the page {nam}");
+    assert!(problems[0].contains("the placeholder `{nam}` is not declared"), "{problems:?}");
+}
+
+#[test]
+fn a_template_is_checked_before_anything_runs() {
+    let problems = with("simulation.yaml", "{% set total = specific + 8 %}", "{% set total = %}");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("the template of `review_draft` is wrong"), "{problems:?}");
+}
+
+#[test]
+fn a_file_that_is_missing_is_named() {
+    let mut files = kp();
+    files.remove(TASKS);
+    let problems: Vec<String> = App::from_files(files).unwrap_err().iter().map(ToString::to_string).collect();
+    assert!(problems.contains(&"crews/review/tasks.yaml:1:1: the file is missing".to_owned()), "{problems:?}");
+}

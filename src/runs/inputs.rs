@@ -1,0 +1,80 @@
+//! A run's inputs, checked against its crew before the run is there.
+
+use crewline_protocol::{
+    fault::{Fault, FieldFault},
+    operations::run::Inputs,
+};
+use serde_json::Value;
+
+use crate::apps::Crew;
+
+/// The most fields that a fault names: enough to mend them, not a page of them.
+const FIELDS: usize = 20;
+
+/// Passes inputs that the crew's schema accepts and that fill all its placeholders.
+///
+/// # Errors
+/// `invalid`, with each field's path.
+pub(super) fn check(crew: &Crew, inputs: &Inputs) -> Result<(), Fault> {
+    let instance = Value::Object(inputs.clone());
+    let wrong = crew.inputs.iter_errors(&instance).map(|error| FieldFault {
+        path: path(&error.instance_path().to_string()),
+        code: error.kind().keyword().to_owned(),
+        message: short(&error),
+    });
+    let missing = crew.placeholders.iter().filter(|name| !inputs.contains_key(*name)).map(|name| FieldFault {
+        path: format!("inputs.{name}"),
+        code: "required".into(),
+        message: format!("the crew's texts name `{{{name}}}`: give it a value"),
+    });
+    let fields: Vec<FieldFault> = wrong.chain(missing).take(FIELDS).collect();
+    if fields.is_empty() { Ok(()) } else { Err(Fault::invalid_fields(fields)) }
+}
+
+/// The validator's sentence with the value left out: it may be a whole page.
+fn short(error: &jsonschema::ValidationError<'_>) -> String {
+    error.masked_with("the value").to_string()
+}
+
+/// A path in a request's input, from a JSON pointer into `inputs`.
+fn path(pointer: &str) -> String {
+    pointer.split('/').skip(1).fold("inputs".to_owned(), |path, part| match part.parse::<usize>() {
+        Ok(place) => format!("{path}[{place}]"),
+        Err(_) => format!("{path}.{}", part.replace("~1", "/").replace("~0", "~")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apps::App;
+
+    fn fields(inputs: Value) -> Vec<(String, String)> {
+        let Value::Object(inputs) = inputs else { panic!() };
+        let app = App::built_in();
+        let Err(fault) = check(&app.crews["review"], &inputs) else { return Vec::new() };
+        fault.fields.into_iter().map(|field| (field.path, field.code)).collect()
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_path() {
+        assert_eq!(fields(serde_json::json!({"page": "x", "name": "y"})), []);
+        let wrong = fields(serde_json::json!({"page": 1, "nam": "y"}));
+        for expected in [("inputs.page", "type"), ("inputs", "required"), ("inputs", "additionalProperties"), ("inputs.name", "required")] {
+            assert!(wrong.contains(&(expected.0.to_owned(), expected.1.to_owned())), "{expected:?} in {wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_is_too_long_is_not_repeated_in_the_fault() {
+        let Value::Object(inputs) = serde_json::json!({"page": "x".repeat(204_801), "name": "y"}) else { panic!() };
+        let fault = check(&App::built_in().crews["review"], &inputs).unwrap_err();
+        assert!(fault.to_string().len() < 300, "{}", fault.to_string().len());
+    }
+
+    #[test]
+    fn paths_read_as_javascript_has_them() {
+        assert_eq!(path(""), "inputs");
+        assert_eq!(path("/a/0/b~1c"), "inputs.a[0].b/c");
+    }
+}

@@ -1,0 +1,165 @@
+//! Runs: starting, reading and cancelling them. What executes them is in `leases` and `engine`.
+
+mod inputs;
+mod list;
+mod row;
+
+pub use list::list;
+pub use row::{Cancelled, End, RunRow};
+
+#[cfg(test)]
+pub(crate) use row::tests::row as test_row;
+
+use crewline_protocol::{
+    event::{RunEvent, Usage, WaitingFor},
+    fault::{Fault, FaultCode, Reason},
+    operations::run::{Cancel, Get, Run, Start, Status},
+    value::{MicroUsd, Revision, RunId, SessionId, WorkspaceId, encode},
+};
+
+use crate::{
+    apps::Executor,
+    context::{Answer, Context, Failure, Services},
+    sessions::SessionRow,
+    store::{Commit, Guard, Json, Value},
+};
+
+/// The longest row, in bytes as the wire has it.
+pub const ROW_BYTES: usize = 256 << 10;
+
+/// Starts a run of a crew; it belongs to the server from then on.
+///
+/// # Errors
+/// `invalid` for an unknown crew and for inputs that do not fit it, `too_large`, `not_found` for a session that is not here,
+/// `conflict`, `taken` for an id that is there already.
+pub async fn start(cx: Context, input: Start) -> Result<Answer<Run>, Failure> {
+    let identity = cx.identity()?.clone();
+    let services = &cx.services;
+    let app = services.apps.current();
+    let crew = app.crews.get(&input.crew).ok_or_else(|| {
+        let known: Vec<&str> = app.crews.keys().map(String::as_str).collect();
+        Fault::invalid("crew", "unknown", format!("there is no crew `{}`; there are: {}", input.crew, known.join(", ")))
+    })?;
+    inputs::check(crew, &input.inputs)?;
+    let id = input.id.unwrap_or_else(|| services.clock.id(RunId::new));
+    if services.store.get::<RunRow>(id).await?.is_some() {
+        return Err(taken().into());
+    }
+    let now = cx.now();
+    let mut commit = Commit::in_workspace(identity.workspace).guard(Guard::absent::<RunRow>(id));
+    let session_id = match input.session_id {
+        Some(session_id) => {
+            let workspace = Value::from(identity.workspace);
+            let session = services.store.get::<SessionRow>(session_id).await?;
+            session.filter(|session| session.workspace_id == identity.workspace).ok_or_else(Fault::not_found)?;
+            commit = commit.guard(Guard::columns::<SessionRow>(session_id, vec![("workspace_id", workspace)]));
+            session_id
+        }
+        None => {
+            let session_id = services.clock.id(SessionId::new);
+            commit = commit.put(&SessionRow::new(session_id, identity.workspace, identity.user, crew.title.clone(), now));
+            session_id
+        }
+    };
+    let waits = crew.executor == Executor::Worker;
+    let run = RunRow {
+        id,
+        workspace_id: identity.workspace,
+        revision: Revision(0),
+        created_at: now,
+        updated_at: now,
+        session_id,
+        crew: input.crew,
+        version: app.version.clone(),
+        inputs: Json(input.inputs),
+        status: if waits { Status::Waiting } else { Status::Queued },
+        attempt: 0,
+        progress: 0.0,
+        output: None,
+        fault: None,
+        input_tokens: 0,
+        output_tokens: 0,
+        cost_microusd: MicroUsd(0),
+        started_by: identity.user,
+        cancel_requested_at: None,
+        cancel_mode: None,
+        started_at: None,
+        finished_at: None,
+    };
+    // Its output must find room in the same row.
+    let (bytes, most) = (encode(&run.run()).len(), ROW_BYTES - services.settings.answer_bytes as usize);
+    if bytes > most {
+        return Err(Fault::new(FaultCode::TooLarge, format!("the run would have {bytes} bytes; {most} are the most: give it less")).into());
+    }
+    commit = commit.put(&run);
+    if waits {
+        commit = commit.append(id, &[RunEvent::RunWaiting { at: now, r#for: WaitingFor::Worker }]);
+    }
+    let answer = cx.commit(commit, move |revision| run.at(revision)).await?;
+    services.hub.run_queued();
+    Ok(answer)
+}
+
+/// Reads one run.
+///
+/// # Errors
+/// `not_found` for one that is absent or in another workspace.
+pub async fn get(cx: Context, input: Get) -> Result<Answer<Run>, Failure> {
+    let workspace = cx.identity()?.workspace;
+    let mut snapshot = cx.services.store.snapshot().await?;
+    let run = snapshot.get::<RunRow>(input.id).await?.filter(|run| run.workspace_id == workspace).ok_or_else(Fault::not_found)?;
+    Ok(Answer::at(snapshot.revision(workspace).await?, run.run()))
+}
+
+/// Asks a run to end.
+///
+/// # Errors
+/// `not_found` for one that is absent or in another workspace.
+pub async fn cancel(cx: Context, input: Cancel) -> Result<Answer<Run>, Failure> {
+    let identity = cx.identity()?.clone();
+    let run = load_row(&cx.services, identity.workspace, input.id).await?;
+    let (now, mode) = (cx.now(), input.mode.unwrap_or_default());
+    let requested = RunEvent::RunCancelRequested { at: now, mode, by: identity.user };
+    let guarded = Commit::in_workspace(run.workspace_id).guard(Guard::revision::<RunRow>(run.id, run.revision));
+    match run.cancelled(mode, now) {
+        Cancelled::Unchanged => cx.commit(Commit::default(), move |_| run.run()).await,
+        Cancelled::Requested(asked) => {
+            let commit = guarded.put(&asked).append(asked.id, &[requested]);
+            cx.commit(commit, move |revision| asked.at(revision)).await
+        }
+        Cancelled::Ended(ended) => {
+            let events = [requested, finished_event(&ended, ended.usage())];
+            let commit = guarded.put(&ended).append(ended.id, &events);
+            cx.commit(commit, move |revision| ended.at(revision)).await
+        }
+    }
+}
+
+/// Reads a run of this workspace.
+///
+/// # Errors
+/// `not_found` for one that is absent or in another workspace: both read the same.
+pub async fn load(services: &Services, workspace: WorkspaceId, run: RunId) -> Result<Run, Failure> {
+    Ok(load_row(services, workspace, run).await?.run())
+}
+
+async fn load_row(services: &Services, workspace: WorkspaceId, run: RunId) -> Result<RunRow, Failure> {
+    let row = services.store.get::<RunRow>(run).await?;
+    Ok(row.filter(|row| row.workspace_id == workspace).ok_or_else(Fault::not_found)?)
+}
+
+/// The event that says how a row ended.
+pub fn finished_event(row: &RunRow, usage: Usage) -> RunEvent {
+    RunEvent::RunFinished {
+        at: row.updated_at,
+        status: row.status,
+        output: row.output.clone(),
+        fault: row.fault.clone().map(|fault| fault.0),
+        usage,
+    }
+}
+
+/// The fault for an id of the client's own that is there already, here or in a workspace that it can't see.
+pub(crate) fn taken() -> Fault {
+    Fault::conflict(Reason::Taken, "there is one with this id already: make a new id")
+}

@@ -1,0 +1,253 @@
+//! A run's row, and how it changes: pure functions of the row.
+
+use crewline_protocol::{
+    event::Usage,
+    fault::Fault,
+    operations::run::{CancelMode, Inputs, Run, Status},
+    value::{MicroUsd, Millis, Revision, RunId, SessionId, UserId, WorkspaceId},
+};
+
+use crate::{entity, store::Json};
+
+entity! {
+    /// A run as it is stored.
+    pub struct RunRow in "runs" {
+        /// Its id.
+        id: RunId,
+        /// Where it is.
+        workspace_id: WorkspaceId,
+        /// The workspace's revision at its last change.
+        revision: Revision,
+        /// When it was started by a person.
+        created_at: Millis,
+        /// When the row last changed.
+        updated_at: Millis,
+        /// The session that it belongs to.
+        session_id: SessionId,
+        /// The crew's name.
+        crew: String,
+        /// The app's version that it keeps.
+        version: String,
+        /// What it was started with.
+        inputs: Json<Inputs>,
+        /// Where it stands; moved on by `start`, the lease's holder and `cancel`.
+        status: Status,
+        /// How often it was begun; raised with each new lease.
+        attempt: u32,
+        /// From 0 to 1; set by the lease's holder when a task ends.
+        progress: f64,
+        /// The last task's output; set when it succeeds.
+        output: Option<String>,
+        /// Why it failed; set when it does.
+        fault: Option<Json<Fault>>,
+        /// Tokens that went into models; set with `progress`.
+        input_tokens: i64,
+        /// Tokens that came out.
+        output_tokens: i64,
+        /// What they cost.
+        cost_microusd: MicroUsd,
+        /// Who started it.
+        started_by: UserId,
+        /// When someone first asked for its end.
+        cancel_requested_at: Option<Millis>,
+        /// How it is to end: `graceful`, which may become `now`.
+        cancel_mode: Option<String>,
+        /// When it was first begun.
+        started_at: Option<Millis>,
+        /// When it ended.
+        finished_at: Option<Millis>,
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// With the last task's output.
+    Succeeded(String),
+    /// With a fault.
+    Failed(Fault),
+    /// As someone asked.
+    Cancelled,
+}
+
+/// What a request to cancel comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cancelled {
+    /// Nothing changes: it has ended, or this was asked before.
+    Unchanged,
+    /// Whoever executes it is told.
+    Requested(RunRow),
+    /// Nobody executes it: it has ended now.
+    Ended(RunRow),
+}
+
+impl RunRow {
+    /// As the wire has it.
+    pub fn run(&self) -> Run {
+        let row = self.clone();
+        Run {
+            id: row.id,
+            revision: row.revision,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            session_id: row.session_id,
+            crew: row.crew,
+            version: row.version,
+            inputs: row.inputs.0,
+            status: row.status,
+            attempt: row.attempt,
+            progress: row.progress,
+            output: row.output,
+            fault: row.fault.map(|fault| fault.0),
+            usage: self.usage(),
+            started_by: row.started_by,
+            cancel_requested_at: row.cancel_requested_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+        }
+    }
+
+    /// The same, written at this revision.
+    pub fn at(&self, revision: Revision) -> Run {
+        Run { revision, ..self.run() }
+    }
+
+    /// What its models took and cost so far.
+    pub fn usage(&self) -> Usage {
+        let tokens = |tokens: i64| u64::try_from(tokens).unwrap_or(0);
+        Usage { input_tokens: tokens(self.input_tokens), output_tokens: tokens(self.output_tokens), cost_microusd: self.cost_microusd }
+    }
+
+    /// How someone asked for its end.
+    pub fn cancel_mode(&self) -> Option<CancelMode> {
+        match self.cancel_mode.as_deref() {
+            Some("now") => Some(CancelMode::Now),
+            Some(_) => Some(CancelMode::Graceful),
+            None => None,
+        }
+    }
+
+    /// Begun, or begun again, as this attempt.
+    #[must_use]
+    pub fn begun(&self, attempt: u32, now: Millis) -> Self {
+        Self { status: Status::Running, attempt, started_at: self.started_at.or(Some(now)), updated_at: now, ..self.clone() }
+    }
+
+    /// So far through its tasks, at this cost.
+    #[must_use]
+    pub fn progressed(&self, progress: f64, usage: Usage, now: Millis) -> Self {
+        let tokens = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
+        Self {
+            progress,
+            input_tokens: tokens(usage.input_tokens),
+            output_tokens: tokens(usage.output_tokens),
+            cost_microusd: usage.cost_microusd,
+            updated_at: now,
+            ..self.clone()
+        }
+    }
+
+    /// Ended.
+    #[must_use]
+    pub fn finished(&self, end: End, now: Millis) -> Self {
+        let (status, output, fault) = match end {
+            End::Succeeded(output) => (Status::Succeeded, Some(output), None),
+            End::Failed(fault) => (Status::Failed, None, Some(Json(fault))),
+            End::Cancelled => (Status::Cancelled, None, None),
+        };
+        let progress = if status == Status::Succeeded { 1.0 } else { self.progress };
+        Self { status, output, fault, progress, finished_at: Some(now), updated_at: now, ..self.clone() }
+    }
+
+    /// Asked to end. A graceful request can be followed by one for now, not the other way round.
+    pub fn cancelled(&self, mode: CancelMode, now: Millis) -> Cancelled {
+        let harder = matches!((self.cancel_mode(), mode), (None, _) | (Some(CancelMode::Graceful), CancelMode::Now));
+        if self.status.is_final() || !harder {
+            return Cancelled::Unchanged;
+        }
+        let name = match mode {
+            CancelMode::Graceful => "graceful",
+            CancelMode::Now => "now",
+        };
+        let asked = Self {
+            cancel_requested_at: self.cancel_requested_at.or(Some(now)),
+            cancel_mode: Some(name.to_owned()),
+            updated_at: now,
+            ..self.clone()
+        };
+        match self.status {
+            Status::Running => Cancelled::Requested(asked),
+            _ => Cancelled::Ended(asked.finished(End::Cancelled, now)),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn row() -> RunRow {
+        let at = Millis(1_000);
+        RunRow {
+            id: RunId::new(at, [1; 10]),
+            workspace_id: WorkspaceId::new(at, [2; 10]),
+            revision: Revision(3),
+            created_at: at,
+            updated_at: at,
+            session_id: SessionId::new(at, [4; 10]),
+            crew: "review".into(),
+            version: "v".into(),
+            inputs: Json(Inputs::new()),
+            status: Status::Queued,
+            attempt: 0,
+            progress: 0.0,
+            output: None,
+            fault: None,
+            input_tokens: 0,
+            output_tokens: 0,
+            cost_microusd: MicroUsd(0),
+            started_by: UserId::new(at, [5; 10]),
+            cancel_requested_at: None,
+            cancel_mode: None,
+            started_at: None,
+            finished_at: None,
+        }
+    }
+
+    #[test]
+    fn a_run_keeps_when_it_was_first_begun() {
+        let begun = row().begun(1, Millis(5)).begun(2, Millis(9));
+        let expected = RunRow { status: Status::Running, attempt: 2, started_at: Some(Millis(5)), updated_at: Millis(9), ..row() };
+        assert_eq!(begun, expected);
+    }
+
+    #[test]
+    fn a_queued_run_ends_at_once_when_it_is_cancelled() {
+        let expected = RunRow {
+            status: Status::Cancelled,
+            cancel_requested_at: Some(Millis(7)),
+            cancel_mode: Some("graceful".into()),
+            finished_at: Some(Millis(7)),
+            updated_at: Millis(7),
+            ..row()
+        };
+        assert_eq!(row().cancelled(CancelMode::Graceful, Millis(7)), Cancelled::Ended(expected));
+    }
+
+    #[test]
+    fn a_running_run_is_asked_once_for_each_mode_and_never_more_gently() {
+        let running = row().begun(1, Millis(5));
+        let Cancelled::Requested(graceful) = running.cancelled(CancelMode::Graceful, Millis(6)) else { panic!() };
+        assert_eq!(graceful.cancelled(CancelMode::Graceful, Millis(7)), Cancelled::Unchanged);
+        let Cancelled::Requested(now) = graceful.cancelled(CancelMode::Now, Millis(8)) else { panic!() };
+        assert_eq!((now.cancel_requested_at, now.cancel_mode(), now.status), (Some(Millis(6)), Some(CancelMode::Now), Status::Running));
+        assert_eq!(now.cancelled(CancelMode::Graceful, Millis(9)), Cancelled::Unchanged);
+    }
+
+    #[test]
+    fn a_finished_run_stays_as_it_is() {
+        let done = row().begun(1, Millis(5)).finished(End::Succeeded("out".into()), Millis(6));
+        assert_eq!((done.status, done.progress, done.output.as_deref()), (Status::Succeeded, 1.0, Some("out")));
+        assert_eq!(done.cancelled(CancelMode::Now, Millis(7)), Cancelled::Unchanged);
+    }
+}

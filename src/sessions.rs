@@ -1,0 +1,60 @@
+//! Sessions: durable shared places where people and agents work.
+
+use crewline_protocol::{
+    operations::session::{Create, Session},
+    value::{Millis, Revision, SessionId, UserId, WorkspaceId},
+};
+
+use crate::{
+    context::{Answer, Context, Failure},
+    entity,
+    store::{Commit, Guard},
+};
+
+entity! {
+    /// A session as it is stored.
+    pub struct SessionRow in "sessions" {
+        /// Its id.
+        id: SessionId,
+        /// Where it is.
+        workspace_id: WorkspaceId,
+        /// The workspace's revision at its last change.
+        revision: Revision,
+        /// When it was made.
+        created_at: Millis,
+        /// When it last changed.
+        updated_at: Millis,
+        /// What people call it.
+        title: String,
+        /// Who made it.
+        created_by: UserId,
+    }
+}
+
+/// Makes a session.
+///
+/// # Errors
+/// `conflict`, `taken` for an id that is there already.
+pub async fn create(cx: Context, input: Create) -> Result<Answer<Session>, Failure> {
+    let identity = cx.identity()?.clone();
+    let id = input.id.unwrap_or_else(|| cx.services.clock.id(SessionId::new));
+    if cx.services.store.get::<SessionRow>(id).await?.is_some() {
+        return Err(crate::runs::taken().into());
+    }
+    let session = SessionRow::new(id, identity.workspace, identity.user, input.title, cx.now());
+    let commit = Commit::in_workspace(identity.workspace).guard(Guard::absent::<SessionRow>(id)).put(&session);
+    cx.commit(commit, move |revision| session.at(revision)).await
+}
+
+impl SessionRow {
+    /// A new session.
+    pub fn new(id: SessionId, workspace_id: WorkspaceId, created_by: UserId, title: String, now: Millis) -> Self {
+        Self { id, workspace_id, revision: Revision(0), created_at: now, updated_at: now, title, created_by }
+    }
+
+    /// As the wire has it, at the revision that it was written with.
+    fn at(&self, revision: Revision) -> Session {
+        let Self { id, created_at, updated_at, title, created_by, .. } = self.clone();
+        Session { id, revision, created_at, updated_at, title, created_by }
+    }
+}
