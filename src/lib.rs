@@ -6,13 +6,15 @@ pub mod auth;
 pub mod clock;
 pub mod context;
 pub mod door;
-#[cfg(test)]
-mod entities;
-
+pub mod engine;
 pub mod hub;
+pub mod leases;
 pub mod limits;
 pub mod runs;
 pub mod sessions;
 pub mod settings;
 pub mod store;
 pub mod stream;
+
+#[cfg(test)]
+mod entities;

@@ -1,0 +1,237 @@
+//! One attempt at a run: from its lease to its end, or to the moment when someone else must go on.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crewline_protocol::{
+    event::{RunEvent, Usage},
+    fault::FaultCode,
+    operations::run::CancelMode,
+    value::RunId,
+};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::{
+    history::{History, TaskHistory},
+    log::{self, Log, Written},
+    model::Model,
+    read,
+    task::{Counters, Facts, Stage, Stopped, Work, never},
+    tools::{ToolContext, Toolbox},
+};
+use crate::{
+    apps::{App, Crew},
+    context::Services,
+    hub::Mailbox,
+    leases::{self, Assigned},
+    runs::End,
+    store::StoreError,
+};
+
+/// What all executors of a node share.
+pub(super) struct Means {
+    pub(super) services: Arc<Services>,
+    pub(super) model: Arc<dyn Model>,
+    pub(super) tools: Toolbox,
+}
+
+/// What cuts an attempt off from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// Nothing does.
+    No,
+    /// The engine leaves: what is done is written, and the run is given back.
+    Leave,
+    /// The lease is lost: nothing more can be written.
+    Lost,
+}
+
+/// Executes an assigned run until it has finished or is cut off.
+pub(super) async fn execute(means: &Means, assigned: Assigned, mut cut: watch::Receiver<Cut>) {
+    let run = assigned.run.id;
+    let lease = assigned.lease.clone();
+    match attempt(means, assigned, &mut cut).await {
+        Ok(Written::Finished) => info!(%run, "a run has finished"),
+        Ok(Written::Lost) => warn!(%run, epoch = lease.epoch, "a lease is lost: someone else goes on with the run"),
+        Ok(Written::Left) => {
+            info!(%run, "a run is given back");
+            if let Err(error) = leases::release(&means.services.store, &lease).await {
+                warn!(%run, %error, "a run can't be given back; its lease ends by itself");
+            }
+        }
+        Ok(Written::Failed(error)) | Err(error) => warn!(%run, %error, "a run can't be written; the next attempt goes on from its log"),
+    }
+}
+
+async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cut>) -> Result<Written, StoreError> {
+    let Services { store, hub, apps, clock, settings, .. } = &*means.services;
+    let Assigned { lease, run, head } = assigned;
+    let id = run.id;
+    let mailbox = Arc::new(Mailbox::default());
+    let following = hub.follow(id, &mailbox, 0);
+    let history = if run.attempt > 1 { read::history(store, id, head).await? } else { History::default() };
+    let (tell, cancel) = watch::channel(run.cancel_mode());
+    let usage = Arc::new(Mutex::new(history.usage));
+    let app = apps.version(&run.version, store).await?;
+    let (log, writer) = log::open(store.clone(), lease, run.clone());
+
+    let inputs = Arc::new(run.inputs.0.clone());
+    let performing = perform(means, app, &run.crew, inputs, history, log.clone(), cancel.clone(), usage.clone());
+    let writing = writer.run();
+    tokio::pin!(writing);
+    let cut_off = tokio::select! {
+        written = &mut writing => return Ok(written),
+        end = performing => CutOff::Ended(end),
+        () = now(cancel) => CutOff::Ended(End::Cancelled),
+        () = read::tell_cancels(store, &mailbox, &following, id, head, &tell) => CutOff::Left,
+        cut = wait_for_cut(cut) => match cut {
+            Cut::Lost => return Ok(Written::Lost),
+            Cut::Leave | Cut::No => CutOff::Left,
+        },
+    };
+    // The bound is the answer's, so that the row has room for any output.
+    debug_assert!(settings.answer_bytes > 0);
+    match cut_off {
+        CutOff::Ended(end) => {
+            let usage = *usage.lock().unwrap_or_else(PoisonError::into_inner);
+            let finishing = log.finish(end, usage, clock.now());
+            tokio::select! {
+                written = &mut writing => return Ok(written),
+                () = finishing => {}
+            }
+        }
+        CutOff::Left => {}
+    }
+    drop(log);
+    Ok(writing.await)
+}
+
+enum CutOff {
+    Ended(End),
+    Left,
+}
+
+/// Waits until someone asks for the run's end now.
+async fn now(mut cancel: watch::Receiver<Option<CancelMode>>) {
+    if cancel.wait_for(|mode| *mode == Some(CancelMode::Now)).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn wait_for_cut(cut: &mut watch::Receiver<Cut>) -> Cut {
+    match cut.wait_for(|cut| *cut != Cut::No).await {
+        Ok(cut) => *cut,
+        // Whoever could cut it off is gone: so is the engine.
+        Err(_) => Cut::Leave,
+    }
+}
+
+/// Does the crew's tasks, going on from what the log says has been done.
+#[allow(clippy::too_many_arguments, reason = "an attempt's whole surroundings, given once")]
+async fn perform(
+    means: &Means,
+    app: Option<Arc<App>>,
+    crew_name: &str,
+    inputs: Arc<crewline_protocol::operations::run::Inputs>,
+    mut history: History,
+    log: Log,
+    cancel: watch::Receiver<Option<CancelMode>>,
+    usage: Arc<Mutex<Usage>>,
+) -> End {
+    let found = app.and_then(|app| app.crews.contains_key(crew_name).then_some(app));
+    let Some(app) = found else {
+        let message = format!("the version of the app that this run of `{crew_name}` began with can't be read any more: start it again");
+        return End::Failed(never(FaultCode::Internal, message));
+    };
+    let crew = &app.crews[crew_name];
+    let counters = Counters { parts: history.parts.into(), calls: history.calls.into() };
+    let stage = Stage {
+        app: app.clone(),
+        crew: crew_name.to_owned(),
+        model: means.model.clone(),
+        tools: means.tools.clone(),
+        cx: ToolContext { inputs },
+        clock: means.services.clock.clone(),
+        answer_bytes: means.services.settings.answer_bytes as usize,
+        log,
+        cancel,
+        counters,
+        facts: Mutex::new(Facts::default()),
+        usage,
+    };
+    let tasks = std::mem::take(&mut history.tasks);
+    do_tasks(&stage, crew, tasks).await
+}
+
+async fn do_tasks(stage: &Stage, crew: &Crew, mut done: BTreeMap<String, TaskHistory>) -> End {
+    let mut outputs: Vec<String> = Vec::new();
+    for (place, task) in crew.tasks.iter().enumerate() {
+        let Some(agent) = crew.agents.get(&task.agent) else { continue };
+        let work = Work { id: format!("task-{}", place + 1), task, agent };
+        let begun = done.remove(&work.id);
+        let report = |part: usize, message: String| RunEvent::ProgressReported {
+            at: stage.now(),
+            fraction: (place + part) as f64 / crew.tasks.len() as f64,
+            message,
+        };
+        if begun.is_none() {
+            if stage.go_on().is_err() {
+                return End::Cancelled;
+            }
+            let (id, name, agent_name) = (work.id.clone(), task.name.clone(), agent.name.clone());
+            let started = RunEvent::TaskStarted { at: stage.now(), task: id, name, agent: agent_name, parent: None };
+            stage.log.put(&[started, report(0, format!("{} begins {}", agent.role.trim(), task.name))]).await;
+        }
+        let begun = begun.unwrap_or_default();
+        stage.remember(&begun);
+        let finished = begun.output.clone();
+        let output = match finished {
+            Some(output) => output,
+            None => match stage.work(&work, &outputs, begun).await {
+                Ok(output) => {
+                    let finished = RunEvent::TaskFinished { at: stage.now(), task: work.id.clone(), output: output.clone() };
+                    let events = [finished, report(1, format!("{} has finished {}", agent.role.trim(), task.name))];
+                    let fraction = (place + 1) as f64 / crew.tasks.len() as f64;
+                    stage.log.put_progress(&events, fraction, stage.used(), stage.now()).await;
+                    output
+                }
+                Err(Stopped::Cancelled) => return End::Cancelled,
+                Err(Stopped::Failed(fault)) => {
+                    stage.log.put(&[RunEvent::TaskFailed { at: stage.now(), task: work.id.clone(), fault: fault.clone() }]).await;
+                    return End::Failed(fault);
+                }
+            },
+        };
+        stage.facts.lock().unwrap_or_else(PoisonError::into_inner).tasks.insert(task.name.clone(), output.clone().into());
+        outputs.push(output);
+    }
+    End::Succeeded(outputs.pop().unwrap_or_default())
+}
+
+impl Stage {
+    /// What the tools of finished calls found.
+    fn remember(&self, done: &TaskHistory) {
+        let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        for called in done.answers.iter().flat_map(|answer| &answer.calls) {
+            if let Some(Ok(output)) = &called.outcome {
+                facts.tools.insert(called.tool.clone(), output.clone());
+            }
+        }
+    }
+
+    fn used(&self) -> Usage {
+        *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A run that an executor holds, as its node's engine knows it.
+pub(super) struct Held {
+    pub(super) lease: Option<leases::Lease>,
+    pub(super) cut: watch::Sender<Cut>,
+}
+
+/// The runs that a node's executors hold.
+pub(super) type HeldRuns = Mutex<std::collections::HashMap<RunId, Held>>;

@@ -1,0 +1,212 @@
+//! The engine: executes crews' runs, each under a lease and each in a task of its own. The log is the checkpoint: what an attempt has
+//! written is never made again by the next.
+
+mod content;
+mod executor;
+mod history;
+mod log;
+mod model;
+mod prompt;
+mod read;
+mod simulated;
+mod task;
+mod tools;
+
+pub use content::{ContentAnalyze, Figures, analyze};
+pub use model::{Chunk, Message, Model, Request, Scene};
+pub use simulated::Simulated;
+pub use tools::{Tool, ToolContext, ToolSpec, Toolbox};
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crewline_protocol::value::RunId;
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tracing::warn;
+
+use crate::{
+    context::Services,
+    leases::{self, Lease, Terms},
+};
+use executor::{Cut, Held, HeldRuns, Means, execute};
+
+/// How long runs get to write what they have made when the engine leaves.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// Executes runs on this node.
+pub struct Engine {
+    node: String,
+    means: Arc<Means>,
+    held: Arc<HeldRuns>,
+    executing: JoinSet<RunId>,
+    leaves: watch::Receiver<bool>,
+}
+
+/// The engine stops when this is dropped, as at a crash; [`EngineHandle::stop`] lets it leave in order.
+pub struct EngineHandle {
+    leave: watch::Sender<bool>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Starts executing runs with the simulated model, as the node with this id.
+    pub fn start(services: Arc<Services>, node: String) -> EngineHandle {
+        let model = Simulated { tokens_per_s: services.settings.simulated_tokens_per_s };
+        Self::start_with(services, node, Arc::new(model), Toolbox::standard())
+    }
+
+    /// Starts executing runs with this model and these tools.
+    pub fn start_with(services: Arc<Services>, node: String, model: Arc<dyn Model>, tools: Toolbox) -> EngineHandle {
+        let (leave, leaves) = watch::channel(false);
+        let means = Arc::new(Means { services, model, tools });
+        let engine = Self { node, means, held: Arc::default(), executing: JoinSet::new(), leaves };
+        EngineHandle { leave, task: Mutex::new(Some(tokio::spawn(engine.run()))) }
+    }
+
+    async fn run(mut self) {
+        let means = self.means.clone();
+        let (hub, settings) = (&means.services.hub, &means.services.settings);
+        let mut sweep = interval(Duration::from_millis(settings.sweep_ms));
+        let mut renew = interval(Duration::from_millis(settings.lease_ms) / 3);
+        for rounds in [&mut sweep, &mut renew] {
+            rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        let mut leaves = self.leaves.clone();
+        loop {
+            tokio::select! {
+                _ = leaves.wait_for(|leaves| *leaves) => break,
+                _ = renew.tick() => self.renew().await,
+                _ = sweep.tick() => self.look_for_runs().await,
+                () = hub.runs_queued() => self.look_for_runs().await,
+                Some(done) = self.executing.join_next() => {
+                    // A place is free again, and others may have waited for it.
+                    if done.is_ok() && self.executing.len() + 1 >= settings.engine_runs as usize {
+                        self.look_for_runs().await;
+                    }
+                }
+            }
+        }
+        for held in self.held().values() {
+            held.cut.send_replace(Cut::Leave);
+        }
+        let all_left = async { while self.executing.join_next().await.is_some() {} };
+        if timeout(LEAVE, all_left).await.is_err() {
+            warn!("some runs could not write what they had made in time; their next attempts make it again");
+        }
+    }
+
+    /// Begins to execute runs that nobody does, as far as there is room.
+    async fn look_for_runs(&mut self) {
+        let services = &self.means.services;
+        let free = (services.settings.engine_runs as usize).saturating_sub(self.executing.len());
+        if free == 0 {
+            return;
+        }
+        // Those that are being begun are still among the queued.
+        let most = free + self.executing.len();
+        match leases::candidates(&services.store, &self.node, services.clock.now(), most).await {
+            Ok(runs) => {
+                let runs: Vec<RunId> = runs.into_iter().filter(|run| !self.held().contains_key(run)).take(free).collect();
+                runs.into_iter().for_each(|run| self.begin(run));
+            }
+            Err(error) => warn!(%error, "runs that wait can't be read; the next round tries again"),
+        }
+    }
+
+    fn begin(&mut self, run: RunId) {
+        let (cut, cuts) = watch::channel(Cut::No);
+        if self.held().contains_key(&run) {
+            return;
+        }
+        self.held().insert(run, Held { lease: None, cut });
+        let (means, node, holding) = (self.means.clone(), self.node.clone(), Holding { held: self.held.clone(), run });
+        self.executing.spawn(async move {
+            begin_and_execute(&means, &node, &holding, cuts).await;
+            drop(holding);
+            run
+        });
+    }
+
+    /// Renews every lease; who has lost one stops at once.
+    async fn renew(&self) {
+        let Services { store, clock, settings, .. } = &*self.means.services;
+        let leases: Vec<Lease> = self.held().values().filter_map(|held| held.lease.clone()).collect();
+        match leases::renew(store, leases, clock.now().plus(lease_ms(settings.lease_ms))).await {
+            Ok(renewed) => {
+                let held = self.held();
+                for run in renewed.lost {
+                    if let Some(held) = held.get(&run) {
+                        held.cut.send_replace(Cut::Lost);
+                    }
+                }
+            }
+            Err(error) => warn!(%error, "leases can't be renewed; the next round tries again"),
+        }
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EngineHandle {
+    /// Takes nothing new, lets every run write what it has made, and gives the runs back: whoever starts next goes on with them.
+    pub async fn stop(&self) {
+        self.leave.send_replace(true);
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            warn!(%error, "the engine did not leave in order");
+        }
+    }
+}
+
+impl Drop for EngineHandle {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+    }
+}
+
+/// A run is among the held ones until this is dropped.
+struct Holding {
+    held: Arc<HeldRuns>,
+    run: RunId,
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.run);
+    }
+}
+
+async fn begin_and_execute(means: &Means, node: &str, holding: &Holding, cuts: watch::Receiver<Cut>) {
+    let Services { store, clock, settings, .. } = &*means.services;
+    let terms = Terms { now: clock.now(), lease_ms: lease_ms(settings.lease_ms), max_attempts: settings.max_attempts };
+    match leases::assign(store, holding.run, node, terms).await {
+        Ok(Some(assigned)) => {
+            if let Some(held) = holding.held.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&holding.run) {
+                held.lease = Some(assigned.lease.clone());
+            }
+            execute(means, assigned, cuts).await;
+        }
+        Ok(None) => {}
+        Err(error) => warn!(run = %holding.run, %error, "a run can't be begun; the next round tries again"),
+    }
+}
+
+fn lease_ms(setting: u64) -> i64 {
+    i64::try_from(setting).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

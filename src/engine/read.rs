@@ -1,0 +1,78 @@
+//! Reading a run's log: to go on from it, and to hear that someone asks for the run's end.
+
+use std::{io::Cursor, sync::Arc};
+
+use crewline_protocol::{
+    event::RunEvent,
+    operations::run::CancelMode,
+    value::{Offset, RunId},
+};
+use serde::Deserialize;
+use tokio::sync::watch;
+use tracing::warn;
+
+use super::history::History;
+use crate::{
+    hub::{Following, Mailbox},
+    store::{Block, Store, StoreError},
+};
+
+/// Bytes of a log that are read at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// What the events up to `head` say has been done.
+///
+/// # Errors
+/// Where the log can't be read.
+pub(super) async fn history(store: &Store, run: RunId, head: Offset) -> Result<History, StoreError> {
+    let (mut history, mut after) = (History::default(), Offset(0));
+    while after < head {
+        let blocks = store.log_after(run, after, READ_BYTES).await?;
+        let Some(last) = blocks.last() else { break };
+        after = last.last();
+        for block in &blocks {
+            events(block)?.into_iter().for_each(|event| history.apply(event));
+        }
+    }
+    Ok(history)
+}
+
+/// Tells how someone asks for the run's end, whenever someone does. It follows the run's stream as anyone does.
+pub(super) async fn tell_cancels(store: &Store, mailbox: &Mailbox, following: &Following, run: RunId, from: Offset, told: &watch::Sender<Option<CancelMode>>) {
+    let mut after = from;
+    loop {
+        while let Some(block) = next(store, following, run, after).await {
+            after = block.last();
+            // A log that can't be read is found by who goes on from it; here it only delays a request.
+            for event in events(&block).unwrap_or_default() {
+                if let RunEvent::RunCancelRequested { mode, .. } = event {
+                    told.send_replace(Some(mode));
+                }
+            }
+        }
+        mailbox.arrived().await;
+        mailbox.take();
+    }
+}
+
+async fn next(store: &Store, following: &Following, run: RunId, after: Offset) -> Option<Arc<Block>> {
+    if let Some(tail) = following.tail.next(after) {
+        return Some(tail.block.clone());
+    }
+    if following.tail.head().0 <= after {
+        return None;
+    }
+    match store.log_after(run, after, 1).await {
+        Ok(blocks) => blocks.into_iter().next(),
+        Err(error) => {
+            warn!(%run, %error, "the log can't be read for requests to cancel; the next hint tries again");
+            None
+        }
+    }
+}
+
+fn events(block: &Block) -> Result<Vec<RunEvent>, StoreError> {
+    let mut decoder = rmp_serde::Deserializer::new(Cursor::new(&block.events[..]));
+    let events = (0..block.count).map(|_| RunEvent::deserialize(&mut decoder));
+    events.collect::<Result<_, _>>().map_err(|error| StoreError::Failed(format!("the log holds an event that can't be read: {error}")))
+}

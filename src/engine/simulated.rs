@@ -1,0 +1,100 @@
+//! The simulated model: deterministic, offline, at a settable rate. Its words are the app's templates over what the run was given and
+//! what its tools really found.
+
+use std::time::Duration;
+
+use crewline_protocol::{
+    event::{TextRole, Usage},
+    fault::{Fault, FaultCode, Retry},
+    value::MicroUsd,
+};
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use tokio::time::{Instant, sleep_until};
+
+use super::model::{Chunk, Message, Model, Request};
+use crate::apps::{Said, Simulation};
+
+/// Timers tick in milliseconds: tokens that are due sooner are said at once, many a tick where the rate is high.
+const TICK: Duration = Duration::from_millis(1);
+
+/// The model that answers where none is configured.
+pub struct Simulated {
+    /// How fast it speaks.
+    pub tokens_per_s: f64,
+}
+
+impl Model for Simulated {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn stream(&self, request: Request) -> BoxStream<'static, Result<Chunk, Fault>> {
+        let scene = &request.scene;
+        let simulation = &scene.app.simulation;
+        let may_call = !request.tools.is_empty();
+        let said = match simulation.answer(&scene.crew, &scene.task, scene.call, may_call, &scene.facts) {
+            Ok(said) => said,
+            Err(error) => {
+                let fault = Fault { retry: Retry::Never, ..Fault::new(FaultCode::Internal, format!("the simulated model has no answer: {error}")) };
+                return stream::iter([Err(fault)]).boxed();
+            }
+        };
+        let usage = usage(simulation, &request, &said);
+        let calls = said.calls.into_iter().map(|call| Chunk::Call { tool: call.tool, input: call.input });
+        let last: Vec<Result<Chunk, Fault>> = calls.chain([Chunk::Usage(usage)]).map(Ok).collect();
+        words(said.text, self.tokens_per_s).chain(stream::iter(last)).boxed()
+    }
+}
+
+/// A text, token by token, each when it is due.
+fn words(text: String, tokens_per_s: f64) -> BoxStream<'static, Result<Chunk, Fault>> {
+    let begun = Instant::now();
+    let tokens: Vec<String> = tokens(&text).map(str::to_owned).collect();
+    stream::iter(tokens.into_iter().enumerate())
+        .then(move |(place, token)| async move {
+            let due = begun + Duration::from_secs_f64((place + 1) as f64 / tokens_per_s);
+            if due > Instant::now() + TICK {
+                sleep_until(due).await;
+            }
+            Ok(Chunk::Text(TextRole::Answer, token))
+        })
+        .boxed()
+}
+
+/// A text cut into words with the blank after them: about what a model calls a token.
+fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive(char::is_whitespace)
+}
+
+fn usage(simulation: &Simulation, request: &Request, said: &Said) -> Usage {
+    let count = |text: &str| tokens(text).count() as u64;
+    let input_tokens = request.messages.iter().map(|message| match message {
+        Message::System(text) | Message::User(text) | Message::Tool { result: text, .. } => count(text),
+        Message::Assistant { text, calls } => count(text) + calls.iter().map(|call| count(&call.2.to_string())).sum::<u64>(),
+    });
+    let input_tokens: u64 = input_tokens.sum();
+    let output_tokens = count(&said.text) + said.calls.iter().map(|call| count(&call.input.to_string())).sum::<u64>();
+    let cost = (input_tokens * simulation.input_microusd + output_tokens * simulation.output_microusd).div_ceil(1_000_000);
+    Usage { input_tokens, output_tokens, cost_microusd: MicroUsd(i64::try_from(cost).unwrap_or(i64::MAX)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn words_come_at_the_rate_and_none_is_lost() {
+        for rate in [2.0, 60.0, 5_000.0, 1_000_000.0] {
+            let (text, begun) = ("one two  three\nfour ".repeat(50), Instant::now());
+            let said: Vec<_> = words(text.clone(), rate).map(Result::unwrap).collect().await;
+            let whole: String = said.iter().map(|chunk| if let Chunk::Text(_, text) = chunk { text.as_str() } else { "" }).collect();
+            assert_eq!(whole, text);
+            let expected = Duration::from_secs_f64(said.len() as f64 / rate);
+            let took = begun.elapsed();
+            assert!(took + 3 * TICK >= expected && took <= expected + 3 * TICK, "{rate}: {took:?} for {expected:?}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Tools that agents call: each described by a JSON Schema, and its arguments checked by it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crewline_protocol::{
+    fault::{Fault, FaultCode},
+    operations::run::Inputs,
+};
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+use super::content::ContentAnalyze;
+
+/// The longest result that a log and a conversation take, in bytes of JSON.
+const RESULT_BYTES: usize = 64 << 10;
+
+/// A tool as a model is told of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolSpec {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub description: &'static str,
+    /// The JSON Schema of its arguments.
+    pub input_schema: Value,
+}
+
+/// What a tool is given besides its arguments.
+#[derive(Debug, Clone)]
+pub struct ToolContext {
+    /// What the run was started with.
+    pub inputs: Arc<Inputs>,
+}
+
+/// A tool that only computes: made again, it gives the same, so that a call that was cut off can be made again.
+pub trait Tool: Send + Sync + 'static {
+    /// How a model is told of it.
+    fn spec(&self) -> ToolSpec;
+    /// Does it.
+    fn call(&self, cx: &ToolContext, input: Value) -> BoxFuture<'static, Result<Value, Fault>>;
+}
+
+/// The tools that there are.
+#[derive(Clone)]
+pub struct Toolbox(Arc<BTreeMap<&'static str, Entry>>);
+
+struct Entry {
+    tool: Arc<dyn Tool>,
+    spec: ToolSpec,
+    arguments: Option<jsonschema::Validator>,
+}
+
+impl Toolbox {
+    /// Every tool that an app may name.
+    pub fn standard() -> Self {
+        Self::of([Arc::new(ContentAnalyze) as Arc<dyn Tool>])
+    }
+
+    /// These tools.
+    pub fn of(tools: impl IntoIterator<Item = Arc<dyn Tool>>) -> Self {
+        let entry = |tool: Arc<dyn Tool>| {
+            let spec = tool.spec();
+            let arguments = jsonschema::validator_for(&spec.input_schema).ok();
+            (spec.name, Entry { tool, spec, arguments })
+        };
+        Self(Arc::new(tools.into_iter().map(entry).collect()))
+    }
+
+    /// How a model is told of those of these names that there are.
+    pub fn specs(&self, names: &[String]) -> Vec<ToolSpec> {
+        names.iter().filter_map(|name| self.0.get(name.as_str())).map(|entry| entry.spec.clone()).collect()
+    }
+
+    /// Calls a tool that the agent may use.
+    ///
+    /// # Errors
+    /// What the agent reads instead of a result: an unknown tool, arguments that do not fit, or the tool's own fault.
+    pub async fn call(&self, cx: &ToolContext, tool: &str, allowed: &[String], input: Value) -> Result<Value, Fault> {
+        let entry = self.0.get(tool).filter(|_| allowed.iter().any(|name| name == tool)).ok_or_else(|| {
+            let known = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
+            Fault::new(FaultCode::NotFound, format!("there is no tool `{tool}` for this agent; there are: {known}"))
+        })?;
+        if let Some(arguments) = &entry.arguments
+            && let Err(error) = arguments.validate(&input)
+        {
+            let path = error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
+            return Err(Fault::invalid(path, error.kind().keyword(), error.masked_with("the value").to_string()));
+        }
+        let result = entry.tool.call(cx, input).await?;
+        let bytes = result.to_string().len();
+        if bytes > RESULT_BYTES {
+            return Err(Fault::new(FaultCode::TooLarge, format!("the result has {bytes} bytes; {RESULT_BYTES} are the most")));
+        }
+        Ok(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_tool_that_an_app_may_name_is_there() {
+        let names: Vec<&str> = Toolbox::standard().0.keys().copied().collect();
+        assert_eq!(names, crate::apps::TOOLS);
+        assert!(Toolbox::standard().0.values().all(|entry| entry.arguments.is_some()), "a schema is none");
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_called_says_why() {
+        let (toolbox, cx) = (Toolbox::standard(), ToolContext { inputs: Arc::default() });
+        let allowed = ["content.analyze".to_owned()];
+        let call = async |tool: &str, allowed: &[String], input| toolbox.call(&cx, tool, allowed, input).await.map_err(|fault| fault.code);
+        assert_eq!(call("web.fetch", &allowed, json!({})).await, Err(FaultCode::NotFound));
+        assert_eq!(call("content.analyze", &[], json!({"text": "a"})).await, Err(FaultCode::NotFound));
+        for wrong in [json!({}), json!({"text": 1}), json!({"text": "a", "input": "b"}), json!({"text": "a", "more": 1}), json!([])] {
+            assert_eq!(call("content.analyze", &allowed, wrong.clone()).await, Err(FaultCode::Invalid), "{wrong}");
+        }
+        assert_eq!(call("content.analyze", &allowed, json!({"input": "page"})).await, Err(FaultCode::Invalid));
+        let figures = call("content.analyze", &allowed, json!({"text": "One two three."})).await.unwrap();
+        assert_eq!((&figures["words"], &figures["sentences"]), (&json!(3), &json!(1)));
+    }
+}

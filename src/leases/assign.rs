@@ -1,0 +1,183 @@
+//! Assigning runs, renewing leases, giving them back.
+
+use std::collections::HashMap;
+
+use crewline_protocol::{
+    event::RunEvent,
+    fault::{Fault, FaultCode, Retry},
+    operations::run::Status,
+    value::{Millis, Offset, Revision, RunId},
+};
+
+use super::Lease;
+use crate::{
+    entity,
+    runs::{End, RunRow, finished_event},
+    store::{Commit, CommitError, Condition, Guard, Select, Store, StoreError, Stored},
+};
+
+entity! {
+    /// As much of a run as tells whether someone must execute it: its inputs may be long.
+    struct Waiting in "runs" {
+        id: RunId,
+        status: Status,
+    }
+}
+
+/// A run that is to be executed now.
+#[derive(Debug, Clone)]
+pub struct Assigned {
+    /// The hold on it.
+    pub lease: Lease,
+    /// The run.
+    pub run: RunRow,
+    /// Where its log stood when the attempt had begun.
+    pub head: Offset,
+}
+
+/// Runs that this holder might execute: its own from before a restart, those whose lease has expired, those that are queued; the
+/// oldest first, at most so many of each.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn candidates(store: &Store, holder: &str, now: Millis, most: usize) -> Result<Vec<RunId>, StoreError> {
+    let own: Vec<Lease> = store.select(&Select::by("holder", holder).limit(most)).await?;
+    let expired = Select::default().and(Condition::Less("expires_at", now.to_value())).limit(most);
+    let expired: Vec<Lease> = store.select(&expired).await?;
+    let queued: Vec<Waiting> = store.select(&Select::by("status", Status::Queued).limit(most)).await?;
+    let mut runs: Vec<RunId> = own.into_iter().chain(expired).map(|lease| lease.run_id).collect();
+    runs.extend(queued.into_iter().map(|run| run.id));
+    Ok(runs)
+}
+
+/// Gives a run to this holder, who begins its next attempt. `None` where there is nothing to execute: someone else has it, it has
+/// ended, or it ends here, cancelled while nobody held it or begun too often.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn assign(store: &Store, run: RunId, holder: &str, terms: Terms) -> Result<Option<Assigned>, StoreError> {
+    let Some(run) = store.get::<RunRow>(run).await? else { return Ok(None) };
+    let held = store.get::<Lease>(run.id).await?;
+    let Terms { now, lease_ms, max_attempts } = terms;
+    let takes = match &held {
+        None => run.status == Status::Queued,
+        Some(lease) => run.status == Status::Running && (lease.holder == holder || lease.expires_at < now),
+    };
+    if !takes {
+        return Ok(None);
+    }
+    let free = match &held {
+        None => Guard::absent::<Lease>(run.id),
+        // A renewal in between keeps it.
+        Some(lease) => Guard::columns::<Lease>(
+            run.id,
+            vec![
+                ("holder", lease.holder.to_value()),
+                ("epoch", lease.epoch.to_value()),
+                ("expires_at", lease.expires_at.to_value()),
+            ],
+        ),
+    };
+    let commit = Commit::in_workspace(run.workspace_id).guard(free).guard(Guard::revision::<RunRow>(run.id, run.revision));
+    let attempt = run.attempt + 1;
+    let end = match &held {
+        Some(_) if run.cancel_mode().is_some() => Some(End::Cancelled),
+        Some(lease) if attempt > max_attempts => Some(End::Failed(given_up(lease.attempt))),
+        _ => None,
+    };
+    if let Some(end) = end {
+        let ended = run.finished(end, now);
+        let event = finished_event(&ended, ended.usage());
+        let commit = commit.put(&ended).delete::<Lease>(run.id).append(run.id, &[event]);
+        return done(store.commit(commit).await).map(|_| None);
+    }
+    let lease = Lease {
+        run_id: run.id,
+        workspace_id: run.workspace_id,
+        revision: Revision(0),
+        created_at: held.as_ref().map_or(now, |lease| lease.created_at),
+        updated_at: now,
+        holder: holder.to_owned(),
+        epoch: held.as_ref().map_or(1, |lease| lease.epoch + 1),
+        attempt,
+        expires_at: now.plus(lease_ms),
+    };
+    let begun = run.begun(attempt, now);
+    let event = RunEvent::RunStarted { at: now, attempt, crew: run.crew.clone(), inputs: run.inputs.0.clone() };
+    let commit = commit.put(&begun).put(&lease).append(run.id, &[event]);
+    let Some(committed) = done(store.commit(commit).await)? else { return Ok(None) };
+    let revision = committed.revision.unwrap_or_default();
+    let head = committed.heads.first().copied().unwrap_or_default();
+    Ok(Some(Assigned { lease: Lease { revision, ..lease }, run: RunRow { revision, ..begun }, head }))
+}
+
+/// What an assignment goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// The time now.
+    pub now: Millis,
+    /// How long a lease holds without being renewed.
+    pub lease_ms: i64,
+    /// How often a run is begun before it fails.
+    pub max_attempts: u32,
+}
+
+/// Moves the ends of all these leases on, in one commit, and says which of them are lost.
+///
+/// # Errors
+/// See [`StoreError`]: nothing is known then.
+pub async fn renew(store: &Store, mut leases: Vec<Lease>, expires_at: Millis) -> Result<Renewed, StoreError> {
+    let mut lost = Vec::new();
+    while !leases.is_empty() {
+        let mut commit = Commit::default();
+        for lease in &mut leases {
+            lease.expires_at = expires_at;
+            commit = commit.guard(lease.guard()).put(lease);
+        }
+        match store.commit(commit).await {
+            Ok(_) => break,
+            Err(CommitError::Guard(place)) if place < leases.len() => lost.push(leases.swap_remove(place).run_id),
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Ok(Renewed { lost, held: leases.into_iter().map(|lease| (lease.run_id, lease.expires_at)).collect() })
+}
+
+/// What a renewal came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Renewed {
+    /// Runs that someone else has taken over, or that have ended.
+    pub lost: Vec<RunId>,
+    /// Runs that are still held, and until when.
+    pub held: HashMap<RunId, Millis>,
+}
+
+/// Gives a run back: whoever looks for one next may take it at once.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn release(store: &Store, lease: &Lease) -> Result<(), StoreError> {
+    let given_back = Lease { expires_at: Millis(0), ..lease.clone() };
+    done(store.commit(Commit::default().guard(lease.guard()).put(&given_back)).await).map(|_| ())
+}
+
+/// A guard that does not hold means that someone else was faster: there is nothing to do.
+fn done<T>(committed: Result<T, CommitError>) -> Result<Option<T>, StoreError> {
+    match committed {
+        Ok(committed) => Ok(Some(committed)),
+        Err(CommitError::Guard(_)) => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn failed(error: CommitError) -> StoreError {
+    match error {
+        CommitError::Store(error) => error,
+        error => StoreError::Failed(error.to_string()),
+    }
+}
+
+fn given_up(attempts: u32) -> Fault {
+    let message = format!("the run was begun {attempts} times, and whoever executed it was gone each time: start it again");
+    Fault { retry: Retry::Never, ..Fault::new(FaultCode::Internal, message) }
+}
