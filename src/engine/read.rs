@@ -71,7 +71,7 @@ async fn next(store: &Store, following: &Following, run: RunId, after: Offset) -
     }
 }
 
-fn events(block: &Block) -> Result<Vec<RunEvent>, StoreError> {
+pub(super) fn events(block: &Block) -> Result<Vec<RunEvent>, StoreError> {
     let mut decoder = rmp_serde::Deserializer::new(Cursor::new(&block.events[..]));
     let events = (0..block.count).map(|_| RunEvent::deserialize(&mut decoder));
     events.collect::<Result<_, _>>().map_err(|error| StoreError::Failed(format!("the log holds an event that can't be read: {error}")))
