@@ -166,7 +166,7 @@ pub(crate) mod tests {
         let access = testing::access_with(&store, &settings);
         let clock = Clock::simulated(2, testing::START);
         let limits = Limits::new(&settings);
-        Arc::new(Services { settings, clock, store, hub: Hub::new(0), access, apps: Apps::new(App {}), limits })
+        Arc::new(Services { settings, clock, store, hub: Hub::new(0), access, apps: Apps::new(App::built_in()), limits })
     }
 
     fn context(services: &Arc<Services>, identity: Option<&Arc<Identity>>) -> Context {

@@ -23,7 +23,7 @@ use super::{
     tools::{ToolContext, Toolbox},
 };
 use crate::{
-    apps::{App, Crew},
+    apps::{App, Crew, fill},
     context::Services,
     hub::Mailbox,
     leases::{self, Assigned},
@@ -67,7 +67,7 @@ pub(super) async fn execute(means: &Means, assigned: Assigned, mut cut: watch::R
 }
 
 async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cut>) -> Result<Written, StoreError> {
-    let Services { store, hub, apps, clock, settings, .. } = &*means.services;
+    let Services { store, hub, apps, clock, .. } = &*means.services;
     let Assigned { lease, run, head } = assigned;
     let id = run.id;
     let mailbox = Arc::new(Mailbox::default());
@@ -92,8 +92,6 @@ async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cu
             Cut::Leave | Cut::No => CutOff::Left,
         },
     };
-    // The bound is the answer's, so that the row has room for any output.
-    debug_assert!(settings.answer_bytes > 0);
     match cut_off {
         CutOff::Ended(end) => {
             let usage = *usage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -172,6 +170,7 @@ async fn do_tasks(stage: &Stage, crew: &Crew, mut done: BTreeMap<String, TaskHis
         let Some(agent) = crew.agents.get(&task.agent) else { continue };
         let work = Work { id: format!("task-{}", place + 1), task, agent };
         let begun = done.remove(&work.id);
+        let role = fill(agent.role.trim(), &stage.cx.inputs);
         let report = |part: usize, message: String| RunEvent::ProgressReported {
             at: stage.now(),
             fraction: (place + part) as f64 / crew.tasks.len() as f64,
@@ -183,7 +182,7 @@ async fn do_tasks(stage: &Stage, crew: &Crew, mut done: BTreeMap<String, TaskHis
             }
             let (id, name, agent_name) = (work.id.clone(), task.name.clone(), agent.name.clone());
             let started = RunEvent::TaskStarted { at: stage.now(), task: id, name, agent: agent_name, parent: None };
-            stage.log.put(&[started, report(0, format!("{} begins {}", agent.role.trim(), task.name))]).await;
+            stage.log.put(&[started, report(0, format!("{role} begins {}", task.name))]).await;
         }
         let begun = begun.unwrap_or_default();
         stage.remember(&begun);
@@ -193,7 +192,7 @@ async fn do_tasks(stage: &Stage, crew: &Crew, mut done: BTreeMap<String, TaskHis
             None => match stage.work(&work, &outputs, begun).await {
                 Ok(output) => {
                     let finished = RunEvent::TaskFinished { at: stage.now(), task: work.id.clone(), output: output.clone() };
-                    let events = [finished, report(1, format!("{} has finished {}", agent.role.trim(), task.name))];
+                    let events = [finished, report(1, format!("{role} has finished {}", task.name))];
                     let fraction = (place + 1) as f64 / crew.tasks.len() as f64;
                     stage.log.put_progress(&events, fraction, stage.used(), stage.now()).await;
                     output

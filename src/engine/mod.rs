@@ -81,7 +81,7 @@ impl Engine {
         let mut leaves = self.leaves.clone();
         loop {
             tokio::select! {
-                _ = leaves.wait_for(|leaves| *leaves) => break,
+                () = left(&mut leaves) => break,
                 _ = renew.tick() => self.renew().await,
                 _ = sweep.tick() => self.look_for_runs().await,
                 () = hub.runs_queued() => self.look_for_runs().await,
@@ -177,6 +177,11 @@ impl Drop for EngineHandle {
     }
 }
 
+/// Waits until the engine is to leave, or until nobody could say so any more.
+async fn left(leaves: &mut watch::Receiver<bool>) {
+    let _ = leaves.wait_for(|leaves| *leaves).await;
+}
+
 /// A run is among the held ones until this is dropped.
 struct Holding {
     held: Arc<HeldRuns>,
@@ -209,4 +214,4 @@ fn lease_ms(setting: u64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -29,7 +29,7 @@ use crate::{
 const START: Millis = Millis(1_700_000_000_000);
 
 /// A crew of two: the first measures the input and says so, the second answers in a few words.
-fn app() -> App {
+pub(crate) fn app() -> App {
     let files = [
         ("app.yaml", "name: pair\ntitle: Pair\n"),
         (
@@ -51,12 +51,12 @@ fn app() -> App {
 }
 
 /// A node without its engine, on a store in memory.
-struct Node {
-    services: Arc<Services>,
+pub(crate) struct Node {
+    pub(crate) services: Arc<Services>,
 }
 
 impl Node {
-    async fn new(app: App, settings: Settings) -> Self {
+    pub(crate) async fn new(app: App, settings: Settings) -> Self {
         let hub = Hub::new(1 << 20);
         let store = Store::open(&Location::Memory, tell(&hub)).await.unwrap();
         Self::on(app, settings, Clock::simulated(1, START), store, hub).await
@@ -77,12 +77,12 @@ impl Node {
         Self { services: Arc::new(Services { settings, clock, store, hub, access, apps, limits }) }
     }
 
-    async fn someone(&self, email: &str) -> Arc<Identity> {
+    pub(crate) async fn someone(&self, email: &str) -> Arc<Identity> {
         let input = Register { email: email.into(), password: "correct horse".into(), name: "Ada".into(), workspace: None };
         auth::register(self.context(None), input).await.unwrap().signs_in.unwrap()
     }
 
-    fn context(&self, identity: Option<&Arc<Identity>>) -> Context {
+    pub(crate) fn context(&self, identity: Option<&Arc<Identity>>) -> Context {
         let address = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
         Context { services: self.services.clone(), identity: identity.cloned(), address, key: None }
     }
@@ -186,7 +186,7 @@ impl Tool for CountingTool {
     }
 }
 
-fn slow() -> Settings {
+pub(crate) fn slow() -> Settings {
     Settings { simulated_tokens_per_s: 50.0, ..Settings::default() }
 }
 

@@ -163,3 +163,6 @@ pub fn finished_event(row: &RunRow, usage: Usage) -> RunEvent {
 pub(crate) fn taken() -> Fault {
     Fault::conflict(Reason::Taken, "there is one with this id already: make a new id")
 }
+
+#[cfg(test)]
+mod tests;
