@@ -99,3 +99,24 @@ fn a_file_that_is_missing_is_named() {
     let problems: Vec<String> = App::from_files(files).unwrap_err().iter().map(ToString::to_string).collect();
     assert!(problems.contains(&"crews/review/tasks.yaml:1:1: the file is missing".to_owned()), "{problems:?}");
 }
+
+#[test]
+fn every_answer_can_be_given_with_figures_and_without() {
+    let app = App::built_in();
+    let figures = serde_json::json!({
+        "title": null, "meta_description": null, "lead": "It is.", "words": 9, "sentences": 2, "words_per_sentence": 4.5, "reading_minutes": 1,
+        "reading_ease": 49.9, "level": "difficult", "grade": 9.0, "headings": [{"level": 1, "text": "One"}, {"level": 2, "text": "Two"}],
+        "links": {"internal": 1, "external": 0}, "images": 1, "images_without_alt": 1,
+        "keywords": [{"word": "cat", "count": 3}, {"word": "mat", "count": 2}],
+    });
+    for tools in [serde_json::json!({}), serde_json::json!({"content.analyze": figures})] {
+        let mut tasks = serde_json::Map::new();
+        for task in &app.crews["review"].tasks {
+            let facts = serde_json::json!({"inputs": {"name": "a.html"}, "tools": tools, "tasks": tasks});
+            let said = app.simulation.answer("review", &task.name, usize::MAX, true, &facts).unwrap();
+            assert!(said.calls.is_empty() && !said.text.trim().is_empty(), "{}", task.name);
+            tasks.insert(task.name.clone(), said.text.into());
+        }
+        assert!(tasks["review_draft"].as_str().unwrap().contains("Simulated"));
+    }
+}

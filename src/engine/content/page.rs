@@ -70,6 +70,9 @@ fn blocks(root: ElementRef<'_>) -> Vec<Block> {
                 if is_block(element.name()) {
                     cut(&mut blocks, &mut block);
                     block.heading = heading(element.name());
+                } else if element.name() == "img" {
+                    // What stands before and after an image is not one word.
+                    block.text.push(' ');
                 }
                 true
             }
