@@ -4,17 +4,24 @@ pub mod access;
 pub mod apps;
 pub mod auth;
 pub mod clock;
+pub mod connection;
 pub mod context;
+pub mod dispatch;
 pub mod door;
 pub mod engine;
+#[cfg(test)]
+mod entities;
 pub mod hub;
 pub mod leases;
 pub mod limits;
 pub mod runs;
+pub mod server;
 pub mod sessions;
 pub mod settings;
+#[cfg(test)]
+mod simulation;
 pub mod store;
 pub mod stream;
-
+pub mod sweep;
 #[cfg(test)]
-mod entities;
+mod testing;

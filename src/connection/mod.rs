@@ -5,6 +5,8 @@ mod deadlines;
 mod following;
 mod opening;
 mod outbox;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::{future::poll_fn, net::IpAddr, sync::Arc, task::Poll, time::Duration};
@@ -105,12 +107,17 @@ struct Connection<S, P> {
     last_request: u64,
     last_sub: u64,
     requests: FuturesUnordered<BoxFuture<'static, Done>>,
-    /// Requests that are open: how to stop one, where it may be stopped.
-    open: Vec<(u64, Option<AbortHandle>)>,
+    open: Vec<OpenRequest>,
     subscriptions: Subscriptions,
-    /// Requests that may sign the connection in, while nobody is: what comes after them waits.
-    signing_in: usize,
     draining: bool,
+}
+
+/// A request that has no reply yet.
+struct OpenRequest {
+    id: u64,
+    /// Stops it, where it may be stopped.
+    abort: Option<AbortHandle>,
+    may_sign_in: bool,
 }
 
 /// How far the opening is.
@@ -183,7 +190,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
             requests: FuturesUnordered::new(),
             open: Vec::new(),
             subscriptions: Subscriptions::new(credit),
-            signing_in: 0,
             draining: false,
             node,
         }
@@ -277,8 +283,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
     /// Whether frames are read now. Not while who asks does not read, nor before it is known who asks.
     fn begins_work(&self) -> bool {
         let limit = usize::try_from(self.node.services.settings.outbox_bytes).unwrap_or(usize::MAX);
-        let waits_for_sign_in = self.phase == Phase::Greeting || (self.identity.is_none() && self.signing_in > 0);
-        self.outbox.bytes() < limit && !waits_for_sign_in
+        let signing_in = || self.identity.is_none() && self.open.iter().any(|request| request.may_sign_in);
+        self.outbox.bytes() < limit && self.phase != Phase::Greeting && !signing_in()
     }
 
     fn on_wire(&mut self, event: Event) -> Result<(), Ended> {
@@ -331,7 +337,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
                 self.request(id, operation, input, options);
             }
             ClientFrame::Cancel { id } => {
-                if let Some((_, Some(abort))) = self.open.iter().find(|(open, _)| *open == id) {
+                let request = self.open.iter().find(|request| request.id == id);
+                if let Some(abort) = request.and_then(|request| request.abort.as_ref()) {
                     abort.abort();
                 }
             }
@@ -374,16 +381,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
         if !may_sign_in && let Some(reply) = (&mut reply).now_or_never() {
             return self.reply(id, reply);
         }
-        self.signing_in += usize::from(may_sign_in);
         let waited = async move { Done::Request(id, reply.await) };
-        if cancellable {
-            let (abort, registration) = AbortHandle::new_pair();
-            self.open.push((id, Some(abort)));
-            self.requests.push(Abortable::new(waited, registration).map(move |done| done.unwrap_or(Done::Cancelled(id))).boxed());
-        } else {
-            self.open.push((id, None));
-            self.requests.push(waited.boxed());
-        }
+        let (abort, registration) = AbortHandle::new_pair();
+        let waited = Abortable::new(waited, registration).map(move |done| done.unwrap_or(Done::Cancelled(id)));
+        self.open.push(OpenRequest { id, abort: cancellable.then_some(abort), may_sign_in });
+        self.requests.push(waited.boxed());
     }
 
     fn subscribe(&mut self, sub: u64, target: Body<'_>, options: Option<Body<'_>>) -> Result<(), Fault> {
@@ -433,11 +435,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
     }
 
     fn close_request(&mut self, id: u64) {
-        self.open.retain(|(open, _)| *open != id);
-        self.signing_in = self.signing_in.min(self.open.len());
-        if self.open.is_empty() {
-            self.signing_in = 0;
-        }
+        self.open.retain(|request| request.id != id);
     }
 
     fn reply(&mut self, id: u64, reply: Result<Reply, Fault>) {

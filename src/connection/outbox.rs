@@ -1,6 +1,6 @@
 //! What waits for the socket, in two lanes: control (replies, faults, pings, what begins and ends) goes before events.
 
-use std::{collections::VecDeque, mem};
+use std::collections::VecDeque;
 
 use crewline_protocol::frame::ServerFrame;
 
@@ -78,6 +78,6 @@ impl Lane {
     fn pop(&mut self) -> Option<Vec<u8>> {
         let message = self.messages.pop_front()?;
         self.bytes -= message.len();
-        Some(mem::take(&mut { message }))
+        Some(message)
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use crewline_protocol::fault::{Fault, FaultCode};
 
-use crate::settings::Settings;
+use crate::{connection::Place, settings::Settings};
 
 /// After how long who is refused may try again.
 pub(super) const RETRY_AFTER_MS: i64 = 5_000;
@@ -114,9 +114,9 @@ impl Places {
     }
 }
 
-impl Admission {
+impl Place for Admission {
     /// Why the socket has no place: it is told this, and closed with 4006.
-    pub fn refused(&self) -> Option<Fault> {
+    fn refused(&self) -> Option<Fault> {
         match self.holds {
             Holds::Refusal(why) => Some(Fault::new(FaultCode::Disconnected, why).after_ms(RETRY_AFTER_MS)),
             Holds::Unsigned | Holds::Signed => None,
@@ -124,7 +124,7 @@ impl Admission {
     }
 
     /// Somebody has signed in on it: its place among those who have not is free.
-    pub fn signed_in(&mut self) {
+    fn signed_in(&mut self) {
         if self.holds == Holds::Unsigned {
             self.holds = Holds::Signed;
             let mut taken = self.places.lock();

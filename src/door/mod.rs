@@ -31,7 +31,7 @@ use tokio::{
 use warp::reply::Response;
 
 use self::{admission::Places, health::Health, origin::Origins, routes::Http};
-use crate::context::Services;
+use crate::{connection::Place, context::Services};
 
 /// How long accepting rests after it failed: without descriptors it would fail again at once, and again.
 const ACCEPT_REST: Duration = Duration::from_millis(50);

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{Admission, Door, serve};
-use crate::{auth, context::Services, settings::Settings};
+use crate::{auth, connection::Place, context::Services, settings::Settings};
 
 /// A door that stands open.
 struct Open {

@@ -1,0 +1,271 @@
+//! A node in memory and a peer that speaks frames, for tests in simulated time.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crewline_protocol::{
+    close::CloseCode,
+    event::RunEvent,
+    fault::Fault,
+    follow::{Ended, SubscribedRun},
+    frame::{Body, ClientFrame, ServerFrame},
+    opening::{ClientInfo, Goaway, Hello, Notice, ReplyOptions, RequestOptions, Welcome},
+    operation::Operation,
+    operations::auth::{Register, SignedIn},
+    value::{Millis, MutationKey, Offset, RunId, WorkspaceId, decode, encode},
+};
+use futures::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, protocol::Role},
+};
+
+use crate::{
+    access::{Access, Cost, SigningKey, Threads},
+    apps::{App, Apps},
+    auth,
+    clock::Clock,
+    connection::{self, Node, Place},
+    context::{Context, Services},
+    dispatch::Router,
+    hub::Hub,
+    limits::Limits,
+    settings::Settings,
+    store::{Commit, Location, Store},
+};
+
+/// When simulated calendars start.
+pub const START: Millis = Millis(1_700_000_000_000);
+/// Where simulated peers are.
+pub const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+/// The cheapest hash that argon2 can make: these tests are not about hashing.
+const CHEAP: Cost = Cost { memory_kib: 8, passes: 1 };
+
+/// A node on a store in memory, and a person who is its workspace's owner.
+pub struct Stage {
+    pub node: Node,
+    pub person: SignedIn,
+    /// Whether what the store writes reaches the hub; hints may be lost.
+    pub hints: Arc<AtomicBool>,
+}
+
+impl Stage {
+    /// A node with these settings.
+    pub async fn new(settings: Settings) -> Self {
+        let hub = Hub::new(usize::try_from(settings.tail_bytes).unwrap());
+        let hints = Arc::new(AtomicBool::new(true));
+        let (tell, told_hub) = (hints.clone(), hub.clone());
+        let tell = move |told| {
+            if tell.load(Ordering::Relaxed) {
+                told_hub.told(told);
+            }
+        };
+        let store = Store::open(&Location::Memory, Arc::new(tell)).await.unwrap();
+        let node = node(settings, Clock::simulated(1, START), store, hub).await;
+        let person = register(&node, "ada@example.com").await;
+        Self { node, person, hints }
+    }
+    /// The person's workspace.
+    pub fn workspace(&self) -> WorkspaceId {
+        self.person.principal.workspace.id
+    }
+    /// A socket to the node, upgraded, with nothing said yet.
+    pub async fn connect(&self) -> Peer<DuplexStream> {
+        self.connect_at(Welcomed).await
+    }
+    /// The same, at a place of one's own.
+    pub async fn connect_at(&self, place: impl Place + 'static) -> Peer<DuplexStream> {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        tokio::spawn(connection::serve(theirs, Vec::new(), ADDRESS, self.node.clone(), place));
+        Peer::new(ours).await
+    }
+    /// A socket on which the person is signed in.
+    pub async fn signed_in(&self) -> Peer<DuplexStream> {
+        let mut peer = self.connect().await;
+        peer.hello(Some(&self.person.access_token)).await;
+        peer
+    }
+    /// Appends events to a run's log, as an executor would.
+    pub async fn append(&self, run: RunId, events: &[RunEvent]) {
+        self.node.services.store.commit(Commit::default().append(run, events)).await.unwrap();
+    }
+}
+
+/// A node's rooms on this store.
+pub async fn node(settings: Settings, clock: Clock, store: Store, hub: Hub) -> Node {
+    let key = SigningKey::from_seed([7; 32]);
+    let access = Access::with_key(&key, CHEAP, Threads::None, store.clone(), clock.clone(), &settings).unwrap();
+    let apps = Apps::serve(App::built_in(), &store, START).await.unwrap();
+    let limits = Limits::new(&settings);
+    let services = Arc::new(Services { settings, clock, store, hub, access, apps, limits });
+    Node { services, router: Arc::new(Router::new()) }
+}
+
+/// Registers a person.
+pub async fn register(node: &Node, email: &str) -> SignedIn {
+    let cx = Context { services: node.services.clone(), identity: None, address: ADDRESS, key: None };
+    let input = Register { email: email.into(), password: "correct horse".into(), name: "Ada".into(), workspace: None };
+    auth::register(cx, input).await.unwrap().output
+}
+
+/// A place that is free.
+pub struct Welcomed;
+
+impl Place for Welcomed {
+    fn refused(&self) -> Option<Fault> {
+        None
+    }
+    fn signed_in(&mut self) {}
+}
+
+/// The other end of a socket.
+pub struct Peer<S> {
+    socket: WebSocketStream<S>,
+    heard: std::collections::VecDeque<Heard>,
+    requests: u64,
+}
+
+/// A frame of the server, decoded, or the socket's end.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard {
+    Welcome(Box<Welcome>),
+    Reply(u64, serde_json::Value, ReplyOptions),
+    Fault(u64, Box<Fault>),
+    Subscribed(u64, SubscribedRun),
+    Events { sub: u64, offset: Offset, span: i64, events: Vec<RunEvent>, bytes: usize },
+    Ended(u64, Offset, Box<Ended>),
+    Ping,
+    Pong(Vec<u8>),
+    Notice(Box<Notice>),
+    Goaway(Goaway),
+    Closed(Option<CloseCode>),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    /// The client's side of an upgraded stream.
+    pub async fn new(stream: S) -> Self {
+        let socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+        Self { socket, heard: Default::default(), requests: 0 }
+    }
+    /// Sends frames in one message.
+    pub async fn say(&mut self, frames: &[ClientFrame<'_>]) {
+        let mut message = Vec::new();
+        for frame in frames {
+            frame.write(&mut message);
+        }
+        self.say_bytes(message).await;
+    }
+    /// Sends a binary message.
+    pub async fn say_bytes(&mut self, message: Vec<u8>) {
+        self.say_message(Message::Binary(message.into())).await;
+    }
+    /// Sends any message. That the socket is gone shows when one listens.
+    pub async fn say_message(&mut self, message: Message) {
+        let _ = self.socket.send(message).await;
+    }
+    /// Says hello and listens for welcome.
+    pub async fn hello(&mut self, access_token: Option<&str>) -> Welcome {
+        self.say(&[ClientFrame::Hello(Body::own(&hello(access_token)))]).await;
+        match self.hear().await {
+            Heard::Welcome(welcome) => *welcome,
+            other => panic!("no welcome but {other:?}"),
+        }
+    }
+    /// Asks for an operation, with a key; gives the request's id.
+    pub async fn ask<O: Operation>(&mut self, input: &O, key: Option<MutationKey>) -> u64 {
+        self.requests += 1;
+        let (id, input) = (self.requests, encode(input));
+        let options = encode(&RequestOptions { key: key.map(|key| key.to_string()), ..RequestOptions::default() });
+        self.say(&[ClientFrame::Request { id, operation: O::NAME, input: Body::own(&input), options: Some(Body::own(&options)) }]).await;
+        id
+    }
+    /// Follows a run.
+    pub async fn follow(&mut self, sub: u64, run: RunId, options: serde_json::Value) {
+        let (target, options) = (encode(&serde_json::json!({ "run": run })), encode(&options));
+        self.say(&[ClientFrame::Subscribe { sub, target: Body::own(&target), options: Some(Body::own(&options)) }]).await;
+    }
+    /// The next frame, or the socket's end.
+    pub async fn hear(&mut self) -> Heard {
+        loop {
+            if let Some(heard) = self.heard.pop_front() {
+                return heard;
+            }
+            match self.socket.next().await {
+                Some(Ok(Message::Binary(message))) => self.heard.extend(frames(&message)),
+                Some(Ok(Message::Close(frame))) => {
+                    return Heard::Closed(frame.and_then(|frame| CloseCode::from_code(frame.code.into())));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Heard::Closed(None),
+            }
+        }
+    }
+    /// The next frame that is no ping.
+    pub async fn hear_said(&mut self) -> Heard {
+        loop {
+            match self.hear().await {
+                Heard::Ping => {}
+                heard => return heard,
+            }
+        }
+    }
+    /// Listens until the end: the fault before it and its code.
+    pub async fn hear_end(&mut self) -> (Option<Fault>, Option<CloseCode>) {
+        let mut last = None;
+        loop {
+            match self.hear().await {
+                Heard::Fault(0, fault) => last = Some(*fault),
+                Heard::Closed(code) => return (last, code),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// An encoded hello.
+pub fn hello(access_token: Option<&str>) -> Vec<u8> {
+    encode(&Hello {
+        client: ClientInfo { name: "test".into(), version: "1".into() },
+        access_token: access_token.map(str::to_owned),
+        workspace_id: None,
+        features: Vec::new(),
+        last_close: None,
+    })
+}
+
+fn frames(message: &[u8]) -> Vec<Heard> {
+    let (mut rest, mut heard) = (message, Vec::new());
+    while !rest.is_empty() {
+        let before = rest.len();
+        let frame = ServerFrame::read(&mut rest).unwrap().expect("a frame that is known");
+        heard.push(decoded(frame, before - rest.len()));
+    }
+    heard
+}
+
+fn decoded(frame: ServerFrame<'_>, bytes: usize) -> Heard {
+    match frame {
+        ServerFrame::Welcome(body) => Heard::Welcome(Box::new(decode(body.bytes()).unwrap())),
+        ServerFrame::Reply { id, output, options } => {
+            let options = options.map(|options| decode(options.bytes()).unwrap()).unwrap_or_default();
+            Heard::Reply(id, decode(output.bytes()).unwrap(), options)
+        }
+        ServerFrame::Fault { id, fault } => Heard::Fault(id, Box::new(decode(fault.bytes()).unwrap())),
+        ServerFrame::Subscribed { sub, body } => Heard::Subscribed(sub, decode(body.bytes()).unwrap()),
+        ServerFrame::Events { sub, offset, span, events } => {
+            Heard::Events { sub, offset: Offset(offset), span, events: decode(events.bytes()).unwrap(), bytes }
+        }
+        ServerFrame::Ended { sub, offset, body } => Heard::Ended(sub, Offset(offset), Box::new(decode(body.bytes()).unwrap())),
+        ServerFrame::Ping(_) => Heard::Ping,
+        ServerFrame::Pong(nonce) => Heard::Pong(nonce.bytes().to_vec()),
+        ServerFrame::Notice(body) => Heard::Notice(Box::new(decode(body.bytes()).unwrap())),
+        ServerFrame::Goaway(body) => Heard::Goaway(decode(body.bytes()).unwrap()),
+        ServerFrame::Snapshot { .. } | ServerFrame::Presence { .. } => panic!("nothing here asks for {frame:?}"),
+    }
+}
