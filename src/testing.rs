@@ -206,11 +206,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
             }
         }
     }
-    /// The next frame that is no ping.
+    /// The next frame that is no ping; pings are answered.
     pub async fn hear_said(&mut self) -> Heard {
         loop {
             match self.hear().await {
-                Heard::Ping => {}
+                Heard::Ping => self.say(&[ClientFrame::Pong(Body::own(&[0]))]).await,
                 heard => return heard,
             }
         }

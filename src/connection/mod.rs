@@ -51,6 +51,8 @@ use crate::{
 const FED_BYTES: usize = 256 << 10;
 /// What is read from a log at a time.
 const READ_BYTES: usize = 256 << 10;
+/// How long requests that came before a bad frame may take until the connection is closed for it.
+const CARRY_OUT: Duration = Duration::from_secs(1);
 /// A client that asks for too much at once is told to wait this long.
 const TOO_MANY_RETRY_MS: i64 = 100;
 
@@ -503,12 +505,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
         self.identity = Some(identity);
     }
 
+    async fn finish_requests(&mut self) {
+        while !self.open.is_empty()
+            && let Some(done) = self.requests.next().await
+        {
+            if self.on_done(done).is_err() {
+                return;
+            }
+        }
+    }
+
     async fn leave(mut self, ended: Ended) {
         let Ended::Close(code, fault) = ended else {
             debug!(connection = %self.id, "the socket is gone");
             return;
         };
         info!(connection = %self.id, code = code.code(), reason = %fault.message, "closed");
+        if code == CloseCode::ProtocolError {
+            // Frames before the bad one are carried out, and what they asked for is answered.
+            let _ = tokio::time::timeout(CARRY_OUT, self.finish_requests()).await;
+        }
         fault_frame(&mut self.outbox, 0, &fault);
         self.wire.close(self.outbox.last_words(), code).await;
     }
