@@ -138,9 +138,9 @@ impl Router {
             Ok(Prepared { digest, run }) => (digest, Ok(run)),
             Err(fault) => ([0; 32], Err(fault)),
         };
-        let key = key.zip(identity).map(|(key, identity)| {
-            Arc::new(RequestKey { principal: identity.principal.id.clone(), key, operation: spec.name, digest })
-        });
+        let key = key
+            .zip(identity)
+            .map(|(key, identity)| Arc::new(RequestKey { principal: identity.principal.id.clone(), key, operation: spec.name, digest }));
         if let (Err(fault), None) = (&run, &key) {
             return Err(fault.clone());
         }
@@ -202,7 +202,10 @@ async fn carry_out(cx: Context, run: Result<Run, Fault>, operation: &'static str
                 return Ok(Reply { output: stored.reply.to_vec(), as_of, signs_in: None });
             }
             Ok(Some(_)) => {
-                return Err(Fault::new(FaultCode::KeyReused, "this key was used for another operation or input: make a new one for each mutation"));
+                return Err(Fault::new(
+                    FaultCode::KeyReused,
+                    "this key was used for another operation or input: make a new one for each mutation",
+                ));
             }
             Ok(None) => {}
             Err(error) => return Err(fault_of(error.into(), &cx.services, operation)),
@@ -253,21 +256,22 @@ fn mutation_key(key: Option<&str>, now: Millis) -> Result<MutationKey, Fault> {
     let text = key.ok_or_else(|| {
         Fault::new(FaultCode::KeyRequired, "a mutation needs `key`, a UUIDv7 made once and kept through retries, in its options")
     })?;
-    let key: MutationKey = text.parse().map_err(|error: crewline_protocol::value::MalformedId| Fault::invalid("key", "format", error.to_string()))?;
+    let key: MutationKey =
+        text.parse().map_err(|error: crewline_protocol::value::MalformedId| Fault::invalid("key", "format", error.to_string()))?;
     let age = now.since(key.made_at());
     if (-KEY_AHEAD_MS..=KEY_LIFE_MS).contains(&age) {
         return Ok(key);
     }
-    Err(Fault::new(FaultCode::KeyExpired, "the key is older than 24 hours or over 5 minutes ahead: look whether it happened, then make a new one"))
+    Err(Fault::new(
+        FaultCode::KeyExpired,
+        "the key is older than 24 hours or over 5 minutes ahead: look whether it happened, then make a new one",
+    ))
 }
 
 fn validate<O: Operation>(input: &O) -> Result<(), Fault> {
     let Err(report) = input.validate() else { return Ok(()) };
-    let fields = report.iter().map(|(path, error)| FieldFault {
-        path: path.to_string(),
-        code: "range".into(),
-        message: error.message().to_owned(),
-    });
+    let fields =
+        report.iter().map(|(path, error)| FieldFault { path: path.to_string(), code: "range".into(), message: error.message().to_owned() });
     Err(Fault::invalid_fields(fields.collect()))
 }
 

@@ -189,7 +189,11 @@ fn simulate(seed: u64) -> Vec<Reading> {
             break;
         }
         if weather.random_bool(if down { 0.02 } else { 0.001 }) {
-            if down { sim.bounce("server") } else { sim.crash("server") }
+            if down {
+                sim.bounce("server")
+            } else {
+                sim.crash("server")
+            }
             down = !down;
         }
         if weather.random_bool(0.003) {

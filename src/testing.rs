@@ -41,23 +41,23 @@ use crate::{
 };
 
 /// When simulated calendars start.
-pub const START: Millis = Millis(1_700_000_000_000);
+pub(crate) const START: Millis = Millis(1_700_000_000_000);
 /// Where simulated peers are.
-pub const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+pub(crate) const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 /// The cheapest hash that argon2 can make: these tests are not about hashing.
 const CHEAP: Cost = Cost { memory_kib: 8, passes: 1 };
 
 /// A node on a store in memory, and a person who is its workspace's owner.
-pub struct Stage {
-    pub node: Node,
-    pub person: SignedIn,
+pub(crate) struct Stage {
+    pub(crate) node: Node,
+    pub(crate) person: SignedIn,
     /// Whether what the store writes reaches the hub; hints may be lost.
-    pub hints: Arc<AtomicBool>,
+    pub(crate) hints: Arc<AtomicBool>,
 }
 
 impl Stage {
     /// A node with these settings.
-    pub async fn new(settings: Settings) -> Self {
+    pub(crate) async fn new(settings: Settings) -> Self {
         let hub = Hub::new(usize::try_from(settings.tail_bytes).unwrap());
         let hints = Arc::new(AtomicBool::new(true));
         let (tell, told_hub) = (hints.clone(), hub.clone());
@@ -72,33 +72,33 @@ impl Stage {
         Self { node, person, hints }
     }
     /// The person's workspace.
-    pub fn workspace(&self) -> WorkspaceId {
+    pub(crate) fn workspace(&self) -> WorkspaceId {
         self.person.principal.workspace.id
     }
     /// A socket to the node, upgraded, with nothing said yet.
-    pub async fn connect(&self) -> Peer<DuplexStream> {
+    pub(crate) async fn connect(&self) -> Peer<DuplexStream> {
         self.connect_at(Welcomed).await
     }
     /// The same, at a place of one's own.
-    pub async fn connect_at(&self, place: impl Place + 'static) -> Peer<DuplexStream> {
+    pub(crate) async fn connect_at(&self, place: impl Place + 'static) -> Peer<DuplexStream> {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         tokio::spawn(connection::serve(theirs, Vec::new(), ADDRESS, self.node.clone(), place));
         Peer::new(ours).await
     }
     /// A socket on which the person is signed in.
-    pub async fn signed_in(&self) -> Peer<DuplexStream> {
+    pub(crate) async fn signed_in(&self) -> Peer<DuplexStream> {
         let mut peer = self.connect().await;
         peer.hello(Some(&self.person.access_token)).await;
         peer
     }
     /// Appends events to a run's log, as an executor would.
-    pub async fn append(&self, run: RunId, events: &[RunEvent]) {
+    pub(crate) async fn append(&self, run: RunId, events: &[RunEvent]) {
         self.node.services.store.commit(Commit::default().append(run, events)).await.unwrap();
     }
 }
 
 /// A node's rooms on this store.
-pub async fn node(settings: Settings, clock: Clock, store: Store, hub: Hub) -> Node {
+pub(crate) async fn node(settings: Settings, clock: Clock, store: Store, hub: Hub) -> Node {
     let key = SigningKey::from_seed([7; 32]);
     let access = Access::with_key(&key, CHEAP, Threads::None, store.clone(), clock.clone(), &settings).unwrap();
     let apps = Apps::serve(App::built_in(), &store, START).await.unwrap();
@@ -108,14 +108,14 @@ pub async fn node(settings: Settings, clock: Clock, store: Store, hub: Hub) -> N
 }
 
 /// Registers a person.
-pub async fn register(node: &Node, email: &str) -> SignedIn {
+pub(crate) async fn register(node: &Node, email: &str) -> SignedIn {
     let cx = Context { services: node.services.clone(), identity: None, address: ADDRESS, key: None };
     let input = Register { email: email.into(), password: "correct horse".into(), name: "Ada".into(), workspace: None };
     auth::register(cx, input).await.unwrap().output
 }
 
 /// A place that is free.
-pub struct Welcomed;
+pub(crate) struct Welcomed;
 
 impl Place for Welcomed {
     fn refused(&self) -> Option<Fault> {
@@ -125,7 +125,7 @@ impl Place for Welcomed {
 }
 
 /// The other end of a socket.
-pub struct Peer<S> {
+pub(crate) struct Peer<S> {
     socket: WebSocketStream<S>,
     heard: std::collections::VecDeque<Heard>,
     requests: u64,
@@ -133,7 +133,7 @@ pub struct Peer<S> {
 
 /// A frame of the server, decoded, or the socket's end.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Heard {
+pub(crate) enum Heard {
     Welcome(Box<Welcome>),
     Reply(u64, serde_json::Value, ReplyOptions),
     Fault(u64, Box<Fault>),
@@ -149,12 +149,12 @@ pub enum Heard {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// The client's side of an upgraded stream.
-    pub async fn new(stream: S) -> Self {
+    pub(crate) async fn new(stream: S) -> Self {
         let socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
         Self { socket, heard: Default::default(), requests: 0 }
     }
     /// Sends frames in one message.
-    pub async fn say(&mut self, frames: &[ClientFrame<'_>]) {
+    pub(crate) async fn say(&mut self, frames: &[ClientFrame<'_>]) {
         let mut message = Vec::new();
         for frame in frames {
             frame.write(&mut message);
@@ -162,15 +162,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.say_bytes(message).await;
     }
     /// Sends a binary message.
-    pub async fn say_bytes(&mut self, message: Vec<u8>) {
+    pub(crate) async fn say_bytes(&mut self, message: Vec<u8>) {
         self.say_message(Message::Binary(message.into())).await;
     }
     /// Sends any message. That the socket is gone shows when one listens.
-    pub async fn say_message(&mut self, message: Message) {
+    pub(crate) async fn say_message(&mut self, message: Message) {
         let _ = self.socket.send(message).await;
     }
     /// Says hello and listens for welcome.
-    pub async fn hello(&mut self, access_token: Option<&str>) -> Welcome {
+    pub(crate) async fn hello(&mut self, access_token: Option<&str>) -> Welcome {
         self.say(&[ClientFrame::Hello(Body::own(&hello(access_token)))]).await;
         match self.hear().await {
             Heard::Welcome(welcome) => *welcome,
@@ -178,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         }
     }
     /// Asks for an operation, with a key; gives the request's id.
-    pub async fn ask<O: Operation>(&mut self, input: &O, key: Option<MutationKey>) -> u64 {
+    pub(crate) async fn ask<O: Operation>(&mut self, input: &O, key: Option<MutationKey>) -> u64 {
         self.requests += 1;
         let (id, input) = (self.requests, encode(input));
         let options = encode(&RequestOptions { key: key.map(|key| key.to_string()), ..RequestOptions::default() });
@@ -186,12 +186,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         id
     }
     /// Follows a run.
-    pub async fn follow(&mut self, sub: u64, run: RunId, options: serde_json::Value) {
+    pub(crate) async fn follow(&mut self, sub: u64, run: RunId, options: serde_json::Value) {
         let (target, options) = (encode(&serde_json::json!({ "run": run })), encode(&options));
         self.say(&[ClientFrame::Subscribe { sub, target: Body::own(&target), options: Some(Body::own(&options)) }]).await;
     }
     /// The next frame, or the socket's end.
-    pub async fn hear(&mut self) -> Heard {
+    pub(crate) async fn hear(&mut self) -> Heard {
         loop {
             if let Some(heard) = self.heard.pop_front() {
                 return heard;
@@ -207,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         }
     }
     /// The next frame that is no ping; pings are answered.
-    pub async fn hear_said(&mut self) -> Heard {
+    pub(crate) async fn hear_said(&mut self) -> Heard {
         loop {
             match self.hear().await {
                 Heard::Ping => self.say(&[ClientFrame::Pong(Body::own(&[0]))]).await,
@@ -216,7 +216,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         }
     }
     /// Listens until the end: the fault before it and its code.
-    pub async fn hear_end(&mut self) -> (Option<Fault>, Option<CloseCode>) {
+    pub(crate) async fn hear_end(&mut self) -> (Option<Fault>, Option<CloseCode>) {
         let mut last = None;
         loop {
             match self.hear().await {
@@ -229,7 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
 }
 
 /// An encoded hello.
-pub fn hello(access_token: Option<&str>) -> Vec<u8> {
+pub(crate) fn hello(access_token: Option<&str>) -> Vec<u8> {
     encode(&Hello {
         client: ClientInfo { name: "test".into(), version: "1".into() },
         access_token: access_token.map(str::to_owned),

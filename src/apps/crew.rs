@@ -115,7 +115,12 @@ fn read(files: &Files, name: &str, problems: &mut Vec<Problem>) -> Option<Crew> 
     let mut complaints = Complaints { file: &tasks_path, problems };
     let scene = Scene { agents: &agents, grants: &grants, declared: &declared, order: &order };
     for name in tasks.keys().filter(|name| !order.contains(name)) {
-        complaints.problems.push(Problem::at(&tasks_path, 1, 1, format!("task `{name}` stands in no order: name it in `tasks` of crew.yaml")));
+        complaints.problems.push(Problem::at(
+            &tasks_path,
+            1,
+            1,
+            format!("task `{name}` stands in no order: name it in `tasks` of crew.yaml"),
+        ));
     }
     let tasks: Vec<Task> =
         order.iter().enumerate().filter_map(|(place, name)| Some(task(place, name, tasks.get(name)?, &scene, &mut complaints))).collect();
@@ -216,15 +221,7 @@ fn agent(
         }
         max_iter.value
     });
-    Agent {
-        name,
-        role: fields.role.value,
-        goal: fields.goal.value,
-        backstory: fields.backstory.value,
-        llm: fields.llm,
-        tools,
-        max_iter,
-    }
+    Agent { name, role: fields.role.value, goal: fields.goal.value, backstory: fields.backstory.value, llm: fields.llm, tools, max_iter }
 }
 
 /// What a task is checked against.
@@ -244,7 +241,10 @@ fn task(place: usize, name: &str, fields: &TaskFields, scene: &Scene<'_>, compla
     let own = scene.agents.get(&agent.value);
     if own.is_none() {
         let known = known(scene.agents.keys());
-        complaints.at(agent.referenced, format_args!("task `{name}` is given to agent `{}`, whom agents.yaml does not name: {known}", agent.value));
+        complaints.at(
+            agent.referenced,
+            format_args!("task `{name}` is given to agent `{}`, whom agents.yaml does not name: {known}", agent.value),
+        );
     }
     let context = fields.context.as_ref().map(|context| {
         let places = context.iter().filter_map(|wanted| match scene.order.iter().position(|other| *other == wanted.value) {
@@ -296,7 +296,8 @@ fn refuse(refused: Vec<(&'static str, Location)>, of: &str, complaints: &mut Com
 
 fn undeclared(text: &Spanned<String>, declared: &BTreeSet<String>, complaints: &mut Complaints<'_>) {
     for name in names(&text.value).filter(|name| !declared.contains(*name)) {
-        complaints.at(text.referenced, format_args!("the placeholder `{{{name}}}` is not declared: name it under `input_schema` of crew.yaml"));
+        complaints
+            .at(text.referenced, format_args!("the placeholder `{{{name}}}` is not declared: name it under `input_schema` of crew.yaml"));
     }
 }
 

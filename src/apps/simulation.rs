@@ -87,11 +87,21 @@ pub(super) fn read(files: &Files, crews: &BTreeMap<String, Crew>, problems: &mut
                 if let Err(error) = environment.template_from_str(&step.say.value) {
                     let within = u64::try_from(error.line().unwrap_or(1)).unwrap_or(1);
                     let line = step.say.referenced.line() + within;
-                    problems.push(Problem::at(FILE, line, step.say.referenced.column(), format!("the template of `{task}` is wrong: {error}")));
+                    problems.push(Problem::at(
+                        FILE,
+                        line,
+                        step.say.referenced.column(),
+                        format!("the template of `{task}` is wrong: {error}"),
+                    ));
                 }
             }
             if steps.last().is_none_or(|last| !last.calls.is_empty()) {
-                problems.push(Problem::at(FILE, 1, 1, format!("the last answer of `{task}` calls tools, or there is none: end with words alone")));
+                problems.push(Problem::at(
+                    FILE,
+                    1,
+                    1,
+                    format!("the last answer of `{task}` calls tools, or there is none: end with words alone"),
+                ));
             }
             let steps = steps.into_iter().map(|step| Step { say: step.say.value, calls: step.calls }).collect();
             steps_of.insert(task, steps);

@@ -55,7 +55,10 @@ fn what_the_engine_can_not_do_is_refused_by_its_name() {
     }
     for field in ["async_execution: true", "guardrail: check it", "human_input: true", "output_file: a.md"] {
         let problems = with(TASKS, "  context: [analyze_page]", &format!("  {field}"));
-        assert!(problems[0].contains(&format!("`{}` of task `draft_comment` is not supported", field.split(':').next().unwrap())), "{problems:?}");
+        assert!(
+            problems[0].contains(&format!("`{}` of task `draft_comment` is not supported", field.split(':').next().unwrap())),
+            "{problems:?}"
+        );
     }
     let problems = with(CREW, "sequential", "hierarchical");
     assert_eq!(problems, ["crews/review/crew.yaml:3:10: process `hierarchical` is not supported: write `sequential`"]);

@@ -46,8 +46,7 @@ impl Apps {
     /// # Errors
     /// Where the version can't be stored.
     pub async fn serve(app: App, store: &Store, now: Millis) -> Result<Self, StoreError> {
-        let version =
-            AppVersion { id: app.version.clone(), name: app.name.clone(), created_at: now, files: Json(app.files.clone()) };
+        let version = AppVersion { id: app.version.clone(), name: app.name.clone(), created_at: now, files: Json(app.files.clone()) };
         let commit = Commit::default().guard(Guard::absent::<AppVersion>(version.id.as_str())).put(&version);
         match store.commit(commit).await {
             // There already: it is the same, for its name is its content's hash.

@@ -35,12 +35,12 @@ pub(super) struct CrewFile {
 /// Declares a struct of fields that are read, of fields that ask for what happens anyway (everything is told in the run's stream), and
 /// of fields that CrewAI knows and this engine refuses.
 macro_rules! crewai {
-    ($name:ident { $($field:ident: $type:ty,)* } passed { $($passed:ident,)* } refused { $($refused:ident,)* }) => {
+    ($name:ident { $($field:ident: $type:ty,)* } passed { $($passed:literal => $ignored:ident,)* } refused { $($refused:ident,)* }) => {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         pub(super) struct $name {
             $(pub(super) $field: $type,)*
-            $(#[serde(default, rename = stringify!($passed))] _passed: Option<bool>,)*
+            $(#[serde(default, rename = $passed)] $ignored: Option<bool>,)*
             $(#[serde(default)] $refused: Option<Spanned<Value>>,)*
         }
 
@@ -66,7 +66,7 @@ crewai! {
         llm: Option<String>,
         tools: Option<Vec<Spanned<String>>>,
         max_iter: Option<Spanned<u32>>,
-    } passed { verbose, } refused {
+    } passed { "verbose" => _verbose, } refused {
         allow_delegation, allow_code_execution, cache, code_execution_mode, embedder, function_calling_llm, guardrail,
         guardrail_max_retries, inject_date, date_format, knowledge, knowledge_sources, max_execution_time, max_retry_limit, max_rpm,
         max_reasoning_attempts, memory, multimodal, prompt_template, reasoning, respect_context_window, response_template, step_callback,
@@ -81,7 +81,7 @@ crewai! {
         agent: Spanned<String>,
         context: Option<Vec<Spanned<String>>>,
         tools: Option<Vec<Spanned<String>>>,
-    } passed { verbose, } refused {
+    } passed { "verbose" => _verbose, } refused {
         async_execution, human_input, guardrail, guardrails, guardrail_max_retries, callback, converter_cls, create_directory,
         markdown, max_retries, name, output_file, output_json, output_pydantic, response_model, input_files,
     }

@@ -88,16 +88,8 @@ impl Subscriptions {
 
     /// Adds one that is not answered yet.
     pub(super) fn add(&mut self, sub: u64, run: RunId, wanted: Wanted, from: Offset, credit: i64, following: Following) {
-        let subscription = Subscription {
-            run,
-            wanted,
-            position: from,
-            credit,
-            following,
-            read: VecDeque::new(),
-            state: State::Opening,
-            in_turn: false,
-        };
+        let subscription =
+            Subscription { run, wanted, position: from, credit, following, read: VecDeque::new(), state: State::Opening, in_turn: false };
         self.open.insert(sub, subscription);
     }
 

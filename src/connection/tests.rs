@@ -270,17 +270,11 @@ async fn one_more_request_than_may_be_open_is_told_to_wait() {
     let mut peer = stage.connect().await;
     peer.hello(Some(&stage.person.access_token)).await;
     let input = encode(&json!({ "title": "x" }));
-    let keys: Vec<Vec<u8>> =
-        (0..4_u8).map(|n| encode(&json!({ "key": MutationKey::new(START, [n; 10]).to_string() }))).collect();
+    let keys: Vec<Vec<u8>> = (0..4_u8).map(|n| encode(&json!({ "key": MutationKey::new(START, [n; 10]).to_string() }))).collect();
     let frames: Vec<ClientFrame<'_>> = keys
         .iter()
         .zip(1..)
-        .map(|(key, id)| ClientFrame::Request {
-            id,
-            operation: "session.create",
-            input: Body::own(&input),
-            options: Some(Body::own(key)),
-        })
+        .map(|(key, id)| ClientFrame::Request { id, operation: "session.create", input: Body::own(&input), options: Some(Body::own(key)) })
         .collect();
     peer.say(&frames).await;
     let (mut replies, mut refused) = (0, 0);

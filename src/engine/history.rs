@@ -168,7 +168,15 @@ mod tests {
     }
     fn usage() -> RunEvent {
         let (agent, model) = ("a".into(), "m".into());
-        RunEvent::UsageRecorded { at: AT, task: Some("task-1".into()), agent, model, input_tokens: 1, output_tokens: 2, cost_microusd: MicroUsd(3) }
+        RunEvent::UsageRecorded {
+            at: AT,
+            task: Some("task-1".into()),
+            agent,
+            model,
+            input_tokens: 1,
+            output_tokens: 2,
+            cost_microusd: MicroUsd(3),
+        }
     }
     fn task() -> RunEvent {
         RunEvent::TaskStarted { at: AT, task: "task-1".into(), name: "n".into(), agent: "a".into(), parent: None }
@@ -183,7 +191,20 @@ mod tests {
     fn finished_answers_and_calls_are_kept_and_the_rest_is_void() {
         let [begin, words] = part("part-1", "Let me see.");
         let [again, more] = part("part-2", "It ");
-        let log = [started(1), task(), begin, words, part_end("part-1"), call("call-1"), call("call-2"), usage(), call_end("call-2"), again, more, started(2)];
+        let log = [
+            started(1),
+            task(),
+            begin,
+            words,
+            part_end("part-1"),
+            call("call-1"),
+            call("call-2"),
+            usage(),
+            call_end("call-2"),
+            again,
+            more,
+            started(2),
+        ];
         let history = history(log);
         let task = &history.tasks["task-1"];
         let called = |call: &str, outcome, void| Called { call: call.into(), tool: "t".into(), input: json!({"for": call}), outcome, void };
@@ -199,7 +220,18 @@ mod tests {
 
     #[test]
     fn a_call_that_is_made_again_stands_where_the_first_stood() {
-        let mut log = vec![started(1), task(), call("call-1"), call("call-2"), usage(), call_end("call-2"), started(2), call("call-3"), started(3), call("call-4")];
+        let mut log = vec![
+            started(1),
+            task(),
+            call("call-1"),
+            call("call-2"),
+            usage(),
+            call_end("call-2"),
+            started(2),
+            call("call-3"),
+            started(3),
+            call("call-4"),
+        ];
         let calls = |log: &[RunEvent]| -> Vec<(String, bool)> {
             let history = history(log.iter().cloned());
             history.tasks["task-1"].answers[0].calls.iter().map(|call| (call.call.clone(), call.outcome.is_some())).collect()

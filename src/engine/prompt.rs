@@ -9,7 +9,8 @@ use crate::apps::{Agent, Task, fill};
 /// The first messages of a conversation about a task.
 pub(super) fn opening(agent: &Agent, task: &Task, inputs: &Inputs, context: &[&str]) -> Vec<Message> {
     let fill = |text: &str| fill(text.trim(), inputs);
-    let mut system = format!("You work as: {}\n\n{}\n\nWhat you are after: {}", fill(&agent.role), fill(&agent.backstory), fill(&agent.goal));
+    let mut system =
+        format!("You work as: {}\n\n{}\n\nWhat you are after: {}", fill(&agent.role), fill(&agent.backstory), fill(&agent.goal));
     if !task.tools.is_empty() {
         system.push_str("\n\nUse your tools for what they can find out; say nothing as a fact that you could have measured and did not.");
     }

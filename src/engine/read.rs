@@ -38,7 +38,14 @@ pub(super) async fn history(store: &Store, run: RunId, head: Offset) -> Result<H
 }
 
 /// Tells how someone asks for the run's end, whenever someone does. It follows the run's stream as anyone does.
-pub(super) async fn tell_cancels(store: &Store, mailbox: &Mailbox, following: &Following, run: RunId, from: Offset, told: &watch::Sender<Option<CancelMode>>) {
+pub(super) async fn tell_cancels(
+    store: &Store,
+    mailbox: &Mailbox,
+    following: &Following,
+    run: RunId,
+    from: Offset,
+    told: &watch::Sender<Option<CancelMode>>,
+) {
     // What was written before the stream was followed was told to nobody here.
     if let Some((_, stream)) = store.heads(&[run]).await.ok().and_then(|heads| heads.first().copied()) {
         following.tail.reached(stream.head, stream.complete);

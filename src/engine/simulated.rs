@@ -38,7 +38,8 @@ impl Model for Simulated {
         let said = match simulation.answer(&scene.crew, &scene.task, scene.call, may_call, &scene.facts) {
             Ok(said) => said,
             Err(error) => {
-                let fault = Fault { retry: Retry::Never, ..Fault::new(FaultCode::Internal, format!("the simulated model has no answer: {error}")) };
+                let fault =
+                    Fault { retry: Retry::Never, ..Fault::new(FaultCode::Internal, format!("the simulated model has no answer: {error}")) };
                 return stream::iter([Err(fault)]).boxed();
             }
         };

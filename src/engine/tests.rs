@@ -36,7 +36,10 @@ pub(crate) fn app() -> App {
             "crews/pair/crew.yaml",
             "title: Pair\ntasks: [measure, answer]\ntools:\n  first: [content.analyze]\ninput_schema:\n  type: object\n  properties:\n    page: {type: string}\n    name: {type: string}\n",
         ),
-        ("crews/pair/agents.yaml", "first: {role: Measurer, goal: g, backstory: b}\nsecond: {role: Answerer, goal: 'about {name}', backstory: b}\n"),
+        (
+            "crews/pair/agents.yaml",
+            "first: {role: Measurer, goal: g, backstory: b}\nsecond: {role: Answerer, goal: 'about {name}', backstory: b}\n",
+        ),
         (
             "crews/pair/tasks.yaml",
             "measure: {description: d, expected_output: e, agent: first}\nanswer: {description: d, expected_output: e, agent: second}\n",
@@ -71,7 +74,8 @@ impl Node {
 
     async fn on(app: App, settings: Settings, clock: Clock, store: Store, hub: Hub) -> Self {
         let key = SigningKey::from_seed([7; 32]);
-        let access = Access::with_key(&key, Cost { memory_kib: 8, passes: 1 }, Threads::None, store.clone(), clock.clone(), &settings).unwrap();
+        let access =
+            Access::with_key(&key, Cost { memory_kib: 8, passes: 1 }, Threads::None, store.clone(), clock.clone(), &settings).unwrap();
         let apps = Apps::serve(app, &store, START).await.unwrap();
         let limits = Limits::new(&settings);
         Self { services: Arc::new(Services { settings, clock, store, hub, access, apps, limits }) }
@@ -208,10 +212,36 @@ async fn a_run_tells_everything_from_its_start_to_its_output() {
     let row = node.finishes(run.id).await;
     let log = node.log(run.id).await;
     let expected = [
-        "run.started", "task.started", "progress.reported", "text.started", "text.delta", "text.delta", "text.finished", "tool.started",
-        "tool.started", "usage.recorded", "tool.finished", "tool.failed", "text.started", "text.delta", "text.delta", "text.finished",
-        "usage.recorded", "task.finished", "progress.reported", "task.started", "progress.reported", "text.started", "text.delta",
-        "text.delta", "text.delta", "text.finished", "usage.recorded", "task.finished", "progress.reported", "run.finished",
+        "run.started",
+        "task.started",
+        "progress.reported",
+        "text.started",
+        "text.delta",
+        "text.delta",
+        "text.finished",
+        "tool.started",
+        "tool.started",
+        "usage.recorded",
+        "tool.finished",
+        "tool.failed",
+        "text.started",
+        "text.delta",
+        "text.delta",
+        "text.finished",
+        "usage.recorded",
+        "task.finished",
+        "progress.reported",
+        "task.started",
+        "progress.reported",
+        "text.started",
+        "text.delta",
+        "text.delta",
+        "text.delta",
+        "text.finished",
+        "usage.recorded",
+        "task.finished",
+        "progress.reported",
+        "run.finished",
     ];
     let mut found = types(&log);
     // The two calls run side by side: either may end first.

@@ -71,11 +71,7 @@ pub async fn assign(store: &Store, run: RunId, holder: &str, terms: Terms) -> Re
         // A renewal in between keeps it.
         Some(lease) => Guard::columns::<Lease>(
             run.id,
-            vec![
-                ("holder", lease.holder.to_value()),
-                ("epoch", lease.epoch.to_value()),
-                ("expires_at", lease.expires_at.to_value()),
-            ],
+            vec![("holder", lease.holder.to_value()), ("epoch", lease.epoch.to_value()), ("expires_at", lease.expires_at.to_value())],
         ),
     };
     let commit = Commit::in_workspace(run.workspace_id).guard(free).guard(Guard::revision::<RunRow>(run.id, run.revision));

@@ -14,7 +14,8 @@ pub fn node_id(data: &Path, clock: &Clock) -> io::Result<String> {
         Ok(text) => {
             let id = text.trim();
             let good = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let wrong = || io::Error::new(io::ErrorKind::InvalidData, format!("{} holds no node's id: delete it to get a new one", path.display()));
+            let wrong =
+                || io::Error::new(io::ErrorKind::InvalidData, format!("{} holds no node's id: delete it to get a new one", path.display()));
             if good { Ok(id.to_owned()) } else { Err(wrong()) }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -131,7 +131,8 @@ impl Counts {
 fn lead(page: &Page) -> Option<String> {
     let paragraphs = page.blocks.iter().filter(|block| block.heading.is_none());
     let mut sentences = paragraphs.flat_map(|block| sentences(&block.text));
-    let whole = |sentence: &&str| words(sentence).count() > 5 && sentence.chars().count() <= CHARACTERS && sentence.ends_with(['.', '!', '?']);
+    let whole =
+        |sentence: &&str| words(sentence).count() > 5 && sentence.chars().count() <= CHARACTERS && sentence.ends_with(['.', '!', '?']);
     sentences.find(whole).map(str::to_owned)
 }
 

@@ -30,7 +30,9 @@ pub(super) fn read(text: &str) -> Page {
 fn is_html(text: &str) -> bool {
     let mut beginning: String = text.chars().take(4_096).collect();
     beginning.make_ascii_lowercase();
-    ["<!doctype html", "<html", "<head", "<body", "<article", "<main", "<div", "<p>", "<p ", "<h1"].iter().any(|tag| beginning.contains(tag))
+    ["<!doctype html", "<html", "<head", "<body", "<article", "<main", "<div", "<p>", "<p ", "<h1"]
+        .iter()
+        .any(|tag| beginning.contains(tag))
 }
 
 fn html(text: &str) -> Page {
@@ -117,9 +119,38 @@ fn is_hidden(element: &str) -> bool {
 fn is_block(element: &str) -> bool {
     matches!(
         element,
-        "address" | "article" | "aside" | "blockquote" | "br" | "dd" | "div" | "dl" | "dt" | "fieldset" | "figcaption" | "figure" | "form"
-            | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "header" | "hr" | "li" | "main" | "ol" | "p" | "pre" | "section" | "table" | "td"
-            | "th" | "tr" | "ul"
+        "address"
+            | "article"
+            | "aside"
+            | "blockquote"
+            | "br"
+            | "dd"
+            | "div"
+            | "dl"
+            | "dt"
+            | "fieldset"
+            | "figcaption"
+            | "figure"
+            | "form"
+            | "h1"
+            | "h2"
+            | "h3"
+            | "h4"
+            | "h5"
+            | "h6"
+            | "header"
+            | "hr"
+            | "li"
+            | "main"
+            | "ol"
+            | "p"
+            | "pre"
+            | "section"
+            | "table"
+            | "td"
+            | "th"
+            | "tr"
+            | "ul"
     )
 }
 
@@ -153,7 +184,8 @@ fn markdown(text: &str) -> Page {
             cut(&mut page.blocks, &mut paragraph);
             continue;
         }
-        let item = line.strip_prefix("- ").or_else(|| line.strip_prefix("* ")).or_else(|| line.strip_prefix("> ")).or_else(|| numbered(line));
+        let item =
+            line.strip_prefix("- ").or_else(|| line.strip_prefix("* ")).or_else(|| line.strip_prefix("> ")).or_else(|| numbered(line));
         if line.is_empty() || item.is_some() {
             cut(&mut page.blocks, &mut paragraph);
         }
@@ -233,11 +265,19 @@ mod tests {
 
     #[test]
     fn markdown_is_taken_apart_the_same() {
-        let page = read("# One\n\nSome **bold**\n[words](https://a.example/b \"t\").\n\n- item ![](x.png)\n1. two ![alt](y.png)\n```\ncode\n```\n## End");
+        let page = read(
+            "# One\n\nSome **bold**\n[words](https://a.example/b \"t\").\n\n- item ![](x.png)\n1. two ![alt](y.png)\n```\ncode\n```\n## End",
+        );
         let expected = Page {
             title: Some("One".into()),
             meta_description: None,
-            blocks: vec![block("One", Some(1)), block("Some bold words.", None), block("item", None), block("two", None), block("End", Some(2))],
+            blocks: vec![
+                block("One", Some(1)),
+                block("Some bold words.", None),
+                block("item", None),
+                block("two", None),
+                block("End", Some(2)),
+            ],
             links: vec!["https://a.example/b".into()],
             images: 2,
             images_without_alt: 1,

@@ -7,10 +7,10 @@ const STOP_WORDS: &[&str] = &[
     "each", "even", "ever", "every", "few", "first", "for", "from", "further", "get", "gets", "had", "has", "have", "having", "her",
     "here", "hers", "him", "his", "how", "into", "isn't", "it's", "its", "just", "less", "like", "made", "make", "makes", "many", "may",
     "more", "most", "much", "must", "nor", "not", "now", "off", "once", "one", "only", "other", "our", "ours", "out", "over", "own",
-    "same", "she", "should", "some", "still", "such", "than", "that", "that's", "the", "their", "theirs", "them", "then", "there",
-    "these", "they", "they're", "this", "those", "through", "too", "two", "under", "until", "upon", "use", "used", "very", "was",
-    "wasn't", "way", "were", "what", "when", "where", "which", "while", "who", "whom", "why", "will", "with", "won't", "would", "you",
-    "you're", "your", "yours",
+    "same", "she", "should", "some", "still", "such", "than", "that", "that's", "the", "their", "theirs", "them", "then", "there", "these",
+    "they", "they're", "this", "those", "through", "too", "two", "under", "until", "upon", "use", "used", "very", "was", "wasn't", "way",
+    "were", "what", "when", "where", "which", "while", "who", "whom", "why", "will", "with", "won't", "would", "you", "you're", "your",
+    "yours",
 ];
 
 /// The words of a text: what stands between blanks and has a letter or digit, without the marks around it.
@@ -25,7 +25,8 @@ pub(super) fn sentences(block: &str) -> Vec<&str> {
     let mut characters = block.char_indices().peekable();
     while let Some((place, character)) = characters.next() {
         // A full stop within a number or a name, as in 3.5 and example.com, is followed by no blank.
-        let ends = matches!(character, '.' | '!' | '?' | '…') && characters.peek().is_none_or(|(_, next)| next.is_whitespace() || "\"')”’".contains(*next));
+        let ends = matches!(character, '.' | '!' | '?' | '…')
+            && characters.peek().is_none_or(|(_, next)| next.is_whitespace() || "\"')”’".contains(*next));
         if ends {
             let end = place + character.len_utf8();
             sentences.push(block[start..end].trim());
@@ -107,8 +108,23 @@ mod tests {
     #[test]
     fn syllables_are_those_that_one_hears() {
         let heard = [
-            ("the", 1), ("cat", 1), ("make", 1), ("makes", 1), ("asked", 1), ("wanted", 2), ("boxes", 2), ("table", 2), ("see", 1),
-            ("readability", 5), ("syllable", 3), ("server", 2), ("x", 1), ("3", 1), ("rhythm", 1), ("able", 2), ("agree", 2),
+            ("the", 1),
+            ("cat", 1),
+            ("make", 1),
+            ("makes", 1),
+            ("asked", 1),
+            ("wanted", 2),
+            ("boxes", 2),
+            ("table", 2),
+            ("see", 1),
+            ("readability", 5),
+            ("syllable", 3),
+            ("server", 2),
+            ("x", 1),
+            ("3", 1),
+            ("rhythm", 1),
+            ("able", 2),
+            ("agree", 2),
         ];
         for (word, expected) in heard {
             assert_eq!(syllables(word), expected, "{word}");
@@ -117,7 +133,10 @@ mod tests {
 
     #[test]
     fn a_sentence_ends_at_its_mark_and_at_the_block_s_end() {
-        assert_eq!(sentences("Version 3.5 is out. Really? Yes!  See example.com now"), ["Version 3.5 is out.", "Really?", "Yes!", "See example.com now"]);
+        assert_eq!(
+            sentences("Version 3.5 is out. Really? Yes!  See example.com now"),
+            ["Version 3.5 is out.", "Really?", "Yes!", "See example.com now"]
+        );
         assert_eq!(sentences("…"), Vec::<&str>::new());
     }
 
