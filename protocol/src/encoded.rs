@@ -52,28 +52,97 @@ pub fn type_of(event: &[u8]) -> Option<&str> {
 /// # Errors
 /// Where the bytes are not whole values.
 pub fn merge_deltas(events: &[u8], skip: usize, only: Option<&[String]>) -> Result<Bytes, Malformed> {
+    let mut rest = events;
+    for _ in 0..skip {
+        if !rest.is_empty() {
+            pack::skip(&mut rest)?;
+        }
+    }
     let mut wanted = Vec::new();
     let mut last_progress = None;
-    for event in slices(events).skip(skip) {
-        let event = event?;
-        let name = type_of(event).unwrap_or_default();
-        if only.is_some_and(|only| !only.iter().any(|only| only == name)) {
+    while !rest.is_empty() {
+        let event = Event::read(&mut rest)?;
+        if only.is_some_and(|only| !only.iter().any(|only| only.as_bytes() == event.name)) {
             continue;
         }
-        if name == "progress.reported" {
+        if event.name == b"progress.reported" {
             last_progress = Some(wanted.len());
         }
-        wanted.push((event, name));
+        wanted.push(event);
     }
     let mut out = Output::with_room_for(events.len());
-    for (index, (event, name)) in wanted.iter().enumerate() {
-        match *name {
-            "progress.reported" if last_progress != Some(index) => {}
-            "text.delta" => out.delta(event),
-            _ => out.event(event),
+    for (index, event) in wanted.into_iter().enumerate() {
+        match event.delta {
+            Some(delta) => out.delta(event.bytes, delta),
+            None if event.name == b"progress.reported" && last_progress != Some(index) => {}
+            None => out.event(event.bytes),
         }
     }
     Ok(out.finish())
+}
+
+/// An encoded event, as far as merging looks at it.
+struct Event<'a> {
+    bytes: &'a [u8],
+    name: &'a [u8],
+    /// Where it is a `text.delta` as this version writes it. One with anything else in it is passed on as it is.
+    delta: Option<Delta<'a>>,
+}
+
+/// A `text.delta`.
+struct Delta<'a> {
+    at: i64,
+    part: &'a [u8],
+    text: &'a [u8],
+}
+
+impl<'a> Event<'a> {
+    /// Takes an event off the bytes, each looked at once.
+    fn read(rest: &mut &'a [u8]) -> Result<Self, Malformed> {
+        let start = *rest;
+        let (mut name, mut at, mut part, mut text) = (&[][..], None, None, None);
+        let mut known = 0;
+        let head = pack::head(rest)?;
+        let Head::Map(count) = head else {
+            pack::skip_values(head.children(), rest)?;
+            return Ok(Self { bytes: &start[..start.len() - rest.len()], name, delta: None });
+        };
+        for _ in 0..count {
+            let key = pack::head(rest)?;
+            pack::skip_values(key.children(), rest)?;
+            let value = pack::head(rest)?;
+            pack::skip_values(value.children(), rest)?;
+            known += 1;
+            match (key, value) {
+                (Head::Text(b"type"), Head::Text(value)) => name = value,
+                (Head::Text(b"at"), value) => at = value.integer(),
+                (Head::Text(b"part"), Head::Text(value)) => part = Some(value),
+                (Head::Text(b"text"), Head::Text(value)) => text = Some(value),
+                _ => known -= 1,
+            }
+        }
+        let delta = match (at, part, text) {
+            (Some(at), Some(part), Some(text)) if name == b"text.delta" && known == 4 && count == 4 => Some(Delta { at, part, text }),
+            _ => None,
+        };
+        Ok(Self { bytes: &start[..start.len() - rest.len()], name, delta })
+    }
+}
+
+impl Delta<'_> {
+    fn write(&self, text: &[u8], out: &mut Vec<u8>) {
+        out.push(0x84);
+        pack::put_text(out, "type");
+        pack::put_text(out, "text.delta");
+        pack::put_text(out, "at");
+        pack::put_integer(out, self.at);
+        pack::put_text(out, "part");
+        pack::put_text_head(out, self.part.len());
+        out.extend_from_slice(self.part);
+        pack::put_text(out, "text");
+        pack::put_text_head(out, text.len());
+        out.extend_from_slice(text);
+    }
 }
 
 /// The array as it grows: room for its head, the events, and the deltas that may still become one.
@@ -110,8 +179,7 @@ impl<'a> Output<'a> {
         self.count += 1;
     }
 
-    fn delta(&mut self, event: &'a [u8]) {
-        let Some(delta) = Delta::read(event) else { return self.event(event) };
+    fn delta(&mut self, event: &'a [u8], delta: Delta<'a>) {
         match &mut self.open {
             Some(open) if open.takes(&delta) => open.take(delta),
             _ => {
@@ -149,48 +217,6 @@ impl<'a> Open<'a> {
     fn take(&mut self, next: Delta<'a>) {
         self.joined.get_or_insert_with(|| self.last.text.to_vec()).extend_from_slice(next.text);
         self.last = next;
-    }
-}
-
-/// A `text.delta` as this version writes it.
-struct Delta<'a> {
-    at: i64,
-    part: &'a [u8],
-    text: &'a [u8],
-}
-
-impl<'a> Delta<'a> {
-    /// `None` for one with anything else in it, which is passed on as it is.
-    fn read(event: &'a [u8]) -> Option<Self> {
-        let mut rest = event;
-        let Head::Map(4) = pack::head(&mut rest).ok()? else { return None };
-        let (mut at, mut part, mut text) = (None, None, None);
-        for _ in 0..4 {
-            let Head::Text(key) = pack::head(&mut rest).ok()? else { return None };
-            let value = pack::head(&mut rest).ok()?;
-            match (key, value) {
-                (b"type", Head::Text(_)) => {}
-                (b"at", value) => at = value.integer(),
-                (b"part", Head::Text(value)) => part = Some(value),
-                (b"text", Head::Text(value)) => text = Some(value),
-                _ => return None,
-            }
-        }
-        Some(Self { at: at?, part: part?, text: text? })
-    }
-
-    fn write(&self, text: &[u8], out: &mut Vec<u8>) {
-        out.push(0x84);
-        pack::put_text(out, "type");
-        pack::put_text(out, "text.delta");
-        pack::put_text(out, "at");
-        pack::put_integer(out, self.at);
-        pack::put_text(out, "part");
-        pack::put_text_head(out, self.part.len());
-        out.extend_from_slice(self.part);
-        pack::put_text(out, "text");
-        pack::put_text_head(out, text.len());
-        out.extend_from_slice(text);
     }
 }
 

@@ -1,7 +1,5 @@
 //! MessagePack by hand: the head of a value, past a value, and the few things that this crate writes itself.
 
-use rmp::Marker;
-
 use crate::frame::Malformed;
 
 const TRUNCATED: Malformed = Malformed("the bytes end within a value");
@@ -44,54 +42,52 @@ impl Head<'_> {
 }
 
 /// Takes a value's head off the bytes.
-#[inline]
+#[inline(always)]
 pub(crate) fn head<'a>(rest: &mut &'a [u8]) -> Result<Head<'a>, Malformed> {
     let (&marker, tail) = rest.split_first().ok_or(TRUNCATED)?;
     *rest = tail;
-    Ok(match Marker::from_u8(marker) {
-        Marker::FixPos(value) => Head::Unsigned(value.into()),
-        Marker::FixNeg(value) => Head::Negative(value.into()),
-        Marker::FixStr(length) => Head::Text(bytes(rest, length.into())?),
-        Marker::FixMap(count) => Head::Map(count.into()),
-        Marker::FixArray(count) => Head::Array(count.into()),
-        Marker::Null => Head::Nil,
-        Marker::False => Head::Bool(false),
-        Marker::True => Head::Bool(true),
-        Marker::U8 => Head::Unsigned(u8::from_be_bytes(chunk(rest)?).into()),
-        Marker::U16 => Head::Unsigned(u16::from_be_bytes(chunk(rest)?).into()),
-        Marker::U32 => Head::Unsigned(u32::from_be_bytes(chunk(rest)?).into()),
-        Marker::U64 => Head::Unsigned(u64::from_be_bytes(chunk(rest)?)),
-        Marker::I8 => signed(i8::from_be_bytes(chunk(rest)?).into()),
-        Marker::I16 => signed(i16::from_be_bytes(chunk(rest)?).into()),
-        Marker::I32 => signed(i32::from_be_bytes(chunk(rest)?).into()),
-        Marker::I64 => signed(i64::from_be_bytes(chunk(rest)?)),
-        Marker::F32 => Head::Float(f32::from_be_bytes(chunk(rest)?).into()),
-        Marker::F64 => Head::Float(f64::from_be_bytes(chunk(rest)?)),
-        Marker::Str8 => Head::Text(sized(rest, |rest| Ok(u8::from_be_bytes(chunk(rest)?).into()))?),
-        Marker::Str16 => Head::Text(sized(rest, |rest| Ok(u16::from_be_bytes(chunk(rest)?).into()))?),
-        Marker::Str32 => Head::Text(sized(rest, |rest| Ok(u32::from_be_bytes(chunk(rest)?)))?),
-        Marker::Bin8 => Head::Binary(sized(rest, |rest| Ok(u8::from_be_bytes(chunk(rest)?).into()))?),
-        Marker::Bin16 => Head::Binary(sized(rest, |rest| Ok(u16::from_be_bytes(chunk(rest)?).into()))?),
-        Marker::Bin32 => Head::Binary(sized(rest, |rest| Ok(u32::from_be_bytes(chunk(rest)?)))?),
-        Marker::Array16 => Head::Array(u16::from_be_bytes(chunk(rest)?).into()),
-        Marker::Array32 => Head::Array(u32::from_be_bytes(chunk(rest)?)),
-        Marker::Map16 => Head::Map(u16::from_be_bytes(chunk(rest)?).into()),
-        Marker::Map32 => Head::Map(u32::from_be_bytes(chunk(rest)?)),
-        Marker::Reserved => return Err(Malformed("the marker c1 is no value")),
-        Marker::Ext8
-        | Marker::Ext16
-        | Marker::Ext32
-        | Marker::FixExt1
-        | Marker::FixExt2
-        | Marker::FixExt4
-        | Marker::FixExt8
-        | Marker::FixExt16 => return Err(Malformed("extension types are not used")),
+    Ok(match marker {
+        0x00..=0x7f => Head::Unsigned(marker.into()),
+        0x80..=0x8f => Head::Map((marker & 0x0f).into()),
+        0x90..=0x9f => Head::Array((marker & 0x0f).into()),
+        0xa0..=0xbf => Head::Text(bytes(rest, (marker & 0x1f).into())?),
+        0xc0 => Head::Nil,
+        0xc1 => return Err(Malformed("the marker c1 is no value")),
+        0xc2 => Head::Bool(false),
+        0xc3 => Head::Bool(true),
+        0xc4 => Head::Binary(sized(u8::from_be_bytes(chunk(rest)?).into(), rest)?),
+        0xc5 => Head::Binary(sized(u16::from_be_bytes(chunk(rest)?).into(), rest)?),
+        0xc6 => Head::Binary(sized(u32::from_be_bytes(chunk(rest)?), rest)?),
+        0xca => Head::Float(f32::from_be_bytes(chunk(rest)?).into()),
+        0xcb => Head::Float(f64::from_be_bytes(chunk(rest)?)),
+        0xcc => Head::Unsigned(u8::from_be_bytes(chunk(rest)?).into()),
+        0xcd => Head::Unsigned(u16::from_be_bytes(chunk(rest)?).into()),
+        0xce => Head::Unsigned(u32::from_be_bytes(chunk(rest)?).into()),
+        0xcf => Head::Unsigned(u64::from_be_bytes(chunk(rest)?)),
+        0xd0 => signed(i8::from_be_bytes(chunk(rest)?).into()),
+        0xd1 => signed(i16::from_be_bytes(chunk(rest)?).into()),
+        0xd2 => signed(i32::from_be_bytes(chunk(rest)?).into()),
+        0xd3 => signed(i64::from_be_bytes(chunk(rest)?)),
+        0xc7..=0xc9 | 0xd4..=0xd8 => return Err(Malformed("extension types are not used")),
+        0xd9 => Head::Text(sized(u8::from_be_bytes(chunk(rest)?).into(), rest)?),
+        0xda => Head::Text(sized(u16::from_be_bytes(chunk(rest)?).into(), rest)?),
+        0xdb => Head::Text(sized(u32::from_be_bytes(chunk(rest)?), rest)?),
+        0xdc => Head::Array(u16::from_be_bytes(chunk(rest)?).into()),
+        0xdd => Head::Array(u32::from_be_bytes(chunk(rest)?)),
+        0xde => Head::Map(u16::from_be_bytes(chunk(rest)?).into()),
+        0xdf => Head::Map(u32::from_be_bytes(chunk(rest)?)),
+        0xe0..=0xff => Head::Negative(i64::from(marker) - 256),
     })
 }
 
-/// Goes past one whole value. One count of what is still to come is all it keeps, so that depth costs nothing.
+/// Goes past one whole value.
 pub(crate) fn skip(rest: &mut &[u8]) -> Result<(), Malformed> {
-    let mut left: u64 = 1;
+    skip_values(1, rest)
+}
+
+/// Goes past so many whole values. One count of what is still to come is all it keeps, so that depth costs nothing.
+pub(crate) fn skip_values(count: u64, rest: &mut &[u8]) -> Result<(), Malformed> {
+    let mut left = count;
     while left > 0 {
         left = (left - 1).saturating_add(head(rest)?.children());
     }
@@ -168,21 +164,24 @@ fn put(out: &mut Vec<u8>, marker: u8, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+#[inline]
 fn signed<'a>(value: i64) -> Head<'a> {
     u64::try_from(value).map_or(Head::Negative(value), Head::Unsigned)
 }
 
+#[inline]
 fn chunk<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Malformed> {
     let (chunk, tail) = rest.split_first_chunk::<N>().ok_or(TRUNCATED)?;
     *rest = tail;
     Ok(*chunk)
 }
 
-fn sized<'a>(rest: &mut &'a [u8], length: impl FnOnce(&mut &'a [u8]) -> Result<u32, Malformed>) -> Result<&'a [u8], Malformed> {
-    let length = length(rest)?;
+#[inline]
+fn sized<'a>(length: u32, rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
     bytes(rest, length as usize)
 }
 
+#[inline]
 fn bytes<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], Malformed> {
     let (bytes, tail) = rest.split_at_checked(length).ok_or(TRUNCATED)?;
     *rest = tail;

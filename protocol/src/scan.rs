@@ -1,8 +1,14 @@
 //! The scan that runs before any decode: iterative, so that depth costs no stack, and counted from the heads, so that a value
 //! that promises millions of elements is refused before one of them is read.
 
-use std::fmt::Write;
+mod flaw;
+mod keys;
 
+pub use self::flaw::{Flaw, Rule};
+use self::{
+    flaw::note,
+    keys::{Keys, Watch},
+};
 use crate::{
     frame::Malformed,
     pack::{self, Head},
@@ -36,70 +42,6 @@ impl Rules {
     pub const SERVER: Self = Self { nodes: 1 << 20, key_bytes: usize::MAX, binary: true };
 }
 
-/// A body that is whole but breaks a rule for values: its request gets `invalid`, the connection goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flaw {
-    /// Which rule.
-    pub rule: Rule,
-    /// Where in the body, in bytes.
-    at: usize,
-}
-
-/// The rules for values. Breaking one costs the request, not the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
-    /// No map has a key twice.
-    DuplicateKey,
-    /// Keys are text.
-    TextKey,
-    /// No text holds U+0000.
-    NoNul,
-    /// Numbers are finite.
-    Finite,
-    /// Integers are within ±(2^53 − 1).
-    SafeInteger,
-    /// `bin` stands only where an operation says so.
-    NoBinary,
-    /// A body, options or a target is a map.
-    Map,
-}
-
-impl Flaw {
-    pub(crate) fn not_a_map() -> Self {
-        Self { rule: Rule::Map, at: 0 }
-    }
-
-    /// The path of what is flawed in the body, as `items[2].name`; empty for the whole. It walks the body again: faults are rare.
-    pub fn path(self, body: &[u8]) -> String {
-        path(body, self.at).unwrap_or_default()
-    }
-}
-
-impl Rule {
-    /// The code of the field's fault.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::DuplicateKey => "duplicate",
-            Self::TextKey | Self::NoBinary | Self::Map => "type",
-            Self::NoNul => "pattern",
-            Self::Finite | Self::SafeInteger => "range",
-        }
-    }
-
-    /// What is wrong, for people.
-    pub const fn message(self) -> &'static str {
-        match self {
-            Self::DuplicateKey => "stands twice in the same map",
-            Self::TextKey => "a key is not text",
-            Self::NoNul => "holds U+0000, which text may not",
-            Self::Finite => "is not a finite number",
-            Self::SafeInteger => "is an integer outside ±(2^53 − 1)",
-            Self::NoBinary => "is binary, where text or another type is expected",
-            Self::Map => "is not a map",
-        }
-    }
-}
-
 /// Scans one value that stands alone, such as an event or a row about to be stored, `above` levels deep in the frames that will
 /// carry it. Returns the first rule for values that it breaks.
 ///
@@ -131,58 +73,102 @@ impl Scanner {
     }
 
     /// Takes a value, already counted by its parent, off `rest`; `above` arrays and maps stand around it.
+    #[inline]
     pub(crate) fn value(&mut self, rest: &mut &[u8], above: usize) -> Result<Option<Flaw>, Malformed> {
         let body = *rest;
         let mut flaw = None;
-        let head = pack::head(rest)?;
-        if !matches!(head, Head::Array(_) | Head::Map(_)) {
-            self.scalar(head, 0, &mut flaw)?;
-            return Ok(flaw);
-        }
-        let mut levels = [Level::default(); DEPTH];
-        let mut open = 0;
-        let mut keys = Keys::default();
-        let mut entered = head;
-        loop {
-            self.count(entered.children())?;
-            let level = levels.get_mut(open).filter(|_| above + open < DEPTH).ok_or(Malformed("the frame is nested too deep"))?;
-            *level = match entered {
-                // `count` has just bounded twice the entries by what a frame may hold.
-                Head::Map(count) => Level { left: 2 * count, map: true, watch: keys.enter(count) },
-                Head::Array(count) => Level { left: count, ..Level::default() },
-                _ => Level::default(),
-            };
-            open += 1;
-            // On to the next array or map, leaving those that have ended.
-            entered = loop {
-                let Some(level) = levels[..open].last_mut() else { return Ok(flaw) };
-                if level.left == 0 {
-                    keys.leave(level.watch, body, &mut flaw);
-                    open -= 1;
-                    continue;
-                }
-                level.left -= 1;
-                let at = body.len() - rest.len();
-                let head = pack::head(rest)?;
-                // A map counts keys and values down together from an even number: what leaves an odd one is a key.
-                if level.map && level.left % 2 == 1 {
-                    match head {
-                        Head::Text(key) if key.len() > self.rules.key_bytes => return Err(Malformed("a key is too long")),
-                        Head::Text(key) => keys.add(level.watch, body, key, body.len() - rest.len(), &mut flaw)?,
-                        _ => note(&mut flaw, Rule::TextKey, at),
-                    }
-                }
-                match head {
-                    Head::Array(_) | Head::Map(_) => break head,
-                    scalar => self.scalar(scalar, at, &mut flaw)?,
-                }
-            };
+        match pack::head(rest)? {
+            Head::Map(count @ ..=SHORT) if above < DEPTH && self.short(count, rest) => Ok(None),
+            head @ (Head::Array(1..) | Head::Map(1..)) => self.inside(head, body, rest, above),
+            Head::Array(_) | Head::Map(_) if above >= DEPTH => Err(TOO_DEEP),
+            scalar => self.scalar(scalar, 0, &mut flaw).map(|()| flaw),
         }
     }
 
+    /// The whole scan of what most bodies are: a map of few entries, each a plain text or scalar. Where it finds anything else it
+    /// says `false` and has taken nothing: the long way looks again.
+    #[inline]
+    fn short(&mut self, count: u32, rest: &mut &[u8]) -> bool {
+        let mut ahead = *rest;
+        let mut keys: [&[u8]; SHORT as usize] = [&[]; SHORT as usize];
+        for place in 0..count as usize {
+            let Ok(Head::Text(key)) = pack::head(&mut ahead) else { return false };
+            if key.len() > SHORT_KEY || !is_plain(key) || keys[..place].contains(&key) {
+                return false;
+            }
+            keys[place] = key;
+            match pack::head(&mut ahead) {
+                Ok(Head::Nil | Head::Bool(_) | Head::Unsigned(..=0xffff_ffff)) => {}
+                Ok(Head::Text(text)) if is_plain(text) => {}
+                _ => return false,
+            }
+        }
+        if self.count(2 * u64::from(count)).is_err() {
+            return false;
+        }
+        *rest = ahead;
+        true
+    }
+
+    /// The scan of an array or map and of all that it holds. The innermost that is open is kept at hand, those around it wait in
+    /// a stack as high as a frame may be deep.
+    fn inside(&mut self, first: Head, body: &[u8], rest: &mut &[u8], above: usize) -> Result<Option<Flaw>, Malformed> {
+        let mut flaw = None;
+        let mut around = [Level::default(); DEPTH];
+        let mut height = 0;
+        let mut keys = Keys::default();
+        if above >= DEPTH {
+            return Err(TOO_DEEP);
+        }
+        let mut level = self.enter(first, &mut keys)?;
+        loop {
+            while level.left == 0 {
+                keys.leave(level.watch, body, &mut flaw);
+                if height == 0 {
+                    return Ok(flaw);
+                }
+                height -= 1;
+                level = around[height];
+            }
+            level.left -= 1;
+            let at = body.len() - rest.len();
+            let head = pack::head(rest)?;
+            // A map counts keys and values down together from an even number: what leaves an odd one is a key.
+            if level.map && level.left % 2 == 1 {
+                match head {
+                    Head::Text(key) if key.len() > self.rules.key_bytes => return Err(Malformed("a key is too long")),
+                    Head::Text(key) => keys.add(level.watch, body, key, body.len() - rest.len(), &mut flaw)?,
+                    _ => note(&mut flaw, Rule::TextKey, at),
+                }
+            }
+            match head {
+                Head::Array(_) | Head::Map(_) => {
+                    around[height] = level;
+                    height += 1;
+                    if above + height >= DEPTH {
+                        return Err(TOO_DEEP);
+                    }
+                    level = self.enter(head, &mut keys)?;
+                }
+                scalar => self.scalar(scalar, at, &mut flaw)?,
+            }
+        }
+    }
+
+    fn enter(&mut self, head: Head, keys: &mut Keys) -> Result<Level, Malformed> {
+        self.count(head.children())?;
+        Ok(match head {
+            // `count` has just bounded twice the entries by what a frame may hold.
+            Head::Map(count) => Level { left: 2 * count, map: true, watch: keys.enter(count) },
+            Head::Array(count) => Level { left: count, ..Level::default() },
+            _ => Level::default(),
+        })
+    }
+
+    #[inline]
     fn scalar(&self, head: Head, at: usize, flaw: &mut Option<Flaw>) -> Result<(), Malformed> {
         match head {
-            Head::Text(text) => {
+            Head::Text(text) if !is_plain(text) => {
                 if std::str::from_utf8(text).is_err() {
                     return Err(Malformed("a text is not UTF-8"));
                 }
@@ -200,55 +186,35 @@ impl Scanner {
     }
 }
 
-/// Keeps the first flaw found.
-fn note(flaw: &mut Option<Flaw>, rule: Rule, at: usize) {
-    flaw.get_or_insert(Flaw { rule, at });
+/// Entries of a map that is scanned the short way.
+const SHORT: u32 = 8;
+/// Bytes of a key there; less than any rules allow.
+const SHORT_KEY: usize = 64;
+
+const TOO_DEEP: Malformed = Malformed("the frame is nested too deep");
+
+/// Whether a text is ASCII without U+0000, as most are: told eight bytes at a time, instead of in two passes byte by byte.
+#[inline]
+fn is_plain(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    let odd = words.iter().fold(0, |odd, word| odd | odd_bytes(*word));
+    let odd = match (text.last_chunk(), rest) {
+        (_, []) => odd,
+        // The last eight, of which some were looked at before.
+        (Some(last), _) => odd | odd_bytes(*last),
+        (None, rest) => rest.iter().fold(odd, |odd, byte| odd | u64::from(byte.wrapping_sub(1) >= 0x7f)),
+    };
+    odd == 0
 }
 
-/// The path of the value or key at a place in the body; `None` where the body ends before it.
-fn path(body: &[u8], at: usize) -> Option<String> {
-    let place = |rest: &[u8]| body.len() - rest.len();
-    let mut path = String::new();
-    let mut rest = body;
-    'inside: while place(rest) < at {
-        match pack::head(&mut rest).ok()? {
-            Head::Array(count) => {
-                for index in 0..count {
-                    let element = rest;
-                    pack::skip(&mut rest).ok()?;
-                    if at < place(rest) {
-                        let _ = write!(path, "[{index}]");
-                        rest = element;
-                        continue 'inside;
-                    }
-                }
-                return None;
-            }
-            Head::Map(count) => {
-                for _ in 0..count {
-                    let key = pack::value(&mut rest).ok()?;
-                    let key_end = place(rest);
-                    let value = rest;
-                    pack::skip(&mut rest).ok()?;
-                    if at >= place(rest) {
-                        continue;
-                    }
-                    if let Ok(Head::Text(key)) = pack::head(&mut &*key) {
-                        let dot = if path.is_empty() { "" } else { "." };
-                        let _ = write!(path, "{dot}{}", String::from_utf8_lossy(key));
-                    }
-                    if at < key_end {
-                        return Some(path);
-                    }
-                    rest = value;
-                    continue 'inside;
-                }
-                return None;
-            }
-            _ => return None,
-        }
-    }
-    Some(path)
+/// Not 0 where a byte of the eight is 0 or above 0x7f.
+#[inline]
+fn odd_bytes(bytes: [u8; 8]) -> u64 {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(bytes);
+    // Taking 1 from each byte sets the high bit of a zero; of others only where a zero lower down borrows, which is odd already.
+    (word | word.wrapping_sub(ONES)) & HIGH
 }
 
 /// An array or map that is being scanned.
@@ -258,88 +224,6 @@ struct Level {
     left: u32,
     map: bool,
     watch: Watch,
-}
-
-/// How a map's keys are compared.
-#[derive(Debug, Clone, Copy, Default)]
-enum Watch {
-    /// Not at all: an array, or a map that has no two keys.
-    #[default]
-    Nothing,
-    /// Each with those before it, from this place among the few.
-    Each(u8),
-    /// All at the end, sorted, from this place among the many.
-    AtEnd(u32),
-}
-
-/// A map of up to this many keys has each compared with all before it, which costs less than anything smarter.
-const FEW: u32 = 16;
-
-/// The keys of the maps that are open, innermost last, as places in the body: small maps allocate nothing, and large ones are
-/// sorted, which no choice of keys makes slow.
-#[derive(Debug, Default)]
-struct Keys {
-    few: [Key; 2 * FEW as usize],
-    few_used: u8,
-    many: Vec<Key>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Key {
-    start: u32,
-    length: u32,
-}
-
-impl Key {
-    fn text(self, body: &[u8]) -> &[u8] {
-        &body[self.start as usize..][..self.length as usize]
-    }
-}
-
-impl Keys {
-    fn enter(&self, count: u32) -> Watch {
-        let room = self.few.len() - usize::from(self.few_used);
-        match count {
-            0 | 1 => Watch::Nothing,
-            2..=FEW if count as usize <= room => Watch::Each(self.few_used),
-            _ => Watch::AtEnd(u32::try_from(self.many.len()).unwrap_or(u32::MAX)),
-        }
-    }
-
-    fn add(&mut self, watch: Watch, body: &[u8], text: &[u8], end: usize, flaw: &mut Option<Flaw>) -> Result<(), Malformed> {
-        let start = end - text.len();
-        let place = |value| u32::try_from(value).map_err(|_| Malformed("the frame is larger than any message"));
-        let key = Key { start: place(start)?, length: place(text.len())? };
-        match watch {
-            Watch::Nothing => {}
-            Watch::Each(from) => {
-                let used = usize::from(self.few_used);
-                if self.few[usize::from(from)..used].iter().any(|earlier| earlier.text(body) == text) {
-                    note(flaw, Rule::DuplicateKey, start);
-                }
-                self.few[used] = key;
-                self.few_used += 1;
-            }
-            Watch::AtEnd(_) => self.many.push(key),
-        }
-        Ok(())
-    }
-
-    fn leave(&mut self, watch: Watch, body: &[u8], flaw: &mut Option<Flaw>) {
-        match watch {
-            Watch::Nothing => {}
-            Watch::Each(from) => self.few_used = from,
-            Watch::AtEnd(from) => {
-                let keys = &mut self.many[from as usize..];
-                keys.sort_unstable_by(|a, b| a.text(body).cmp(b.text(body)).then(a.start.cmp(&b.start)));
-                let twice = keys.windows(2).filter(|pair| pair[0].text(body) == pair[1].text(body)).map(|pair| pair[1].start).min();
-                if let Some(start) = twice {
-                    note(flaw, Rule::DuplicateKey, start as usize);
-                }
-                self.many.truncate(from as usize);
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ fn write(item: &Item, out: &mut Vec<u8>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn values_are_scanned_as_the_reference_reads_them(item in any_item()) {
