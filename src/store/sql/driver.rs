@@ -362,6 +362,12 @@ mod tests {
     }
 
     #[test]
+    fn both_databases_have_the_same_migrations() {
+        let names = |migrator: &Migrator| migrator.iter().map(|one| (one.version, one.description.to_string())).collect::<Vec<_>>();
+        assert_eq!(names(&SQLITE_MIGRATIONS), names(&POSTGRES_MIGRATIONS));
+    }
+
+    #[test]
     fn a_url_that_cannot_be_read_is_not_shown() {
         let error = Options::postgres("postgres://me:secret@[host/x").unwrap_err();
         assert!(!error.to_string().contains("secret"), "{error}");

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::JoinHandle,
+    task::{JoinHandle, yield_now},
     time::timeout,
 };
 
@@ -115,6 +115,9 @@ impl Lane {
                 },
             };
             let Some(first) = first else { break };
+            // Those whom the last group has answered have their next commit ready now: let them queue it, or the first of them
+            // would have a transaction to itself.
+            yield_now().await;
             let group;
             (group, left) = gather(first, &mut queue);
             if let Err(reason) = self.carry_out(group).await {
