@@ -24,25 +24,21 @@ install_debian() {
   DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "$@" >&2
 }
 
-# The folder of PostgreSQL's programs, 14 or later, installed when there is none.
+# The folder of PostgreSQL's programs (14 or later), installed when there is none.
 postgres_programs() {
-  find_postgres && return
-  install_debian postgresql
-  find_postgres || die "PostgreSQL was installed, but no initdb of version 14 or later is in /usr/lib/postgresql/*/bin."
-}
-
-find_postgres() {
-  local folder version
+  local folder
   for folder in $(printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV) "$(dirname "$(command -v initdb || echo /none/initdb)")"; do
-    [ -x "$folder/initdb" ] && [ -x "$folder/pg_ctl" ] || continue
-    version=$("$folder/initdb" --version | grep -oE '[0-9]+' | head -n 1)
-    [ "$version" -lt 14 ] || { echo "$folder"; return; }
+    [ -x "$folder/initdb" ] && [ -x "$folder/pg_ctl" ] && { echo "$folder"; return; }
   done
-  return 1
+  install_debian postgresql
+  for folder in $(printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV); do
+    [ -x "$folder/initdb" ] && { echo "$folder"; return; }
+  done
+  die "PostgreSQL was installed, but initdb is not in /usr/lib/postgresql/*/bin."
 }
 
-# A port of 127.0.0.1 that nobody listens on now.
 free_port() {
+  # A port that the kernel says is free now; taken again by who asked.
   local port
   for port in $(shuf -i 20000-60000 -n 50); do
     (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }

@@ -1,5 +1,7 @@
 //! Assigning runs, renewing leases, giving them back.
 
+use std::collections::HashMap;
+
 use crewline_protocol::{
     event::RunEvent,
     fault::{Fault, FaultCode, Retry},
@@ -116,11 +118,11 @@ pub struct Terms {
     pub max_attempts: u32,
 }
 
-/// Moves the ends of all these leases on, in one commit, and says which of them are lost: taken over by someone else, or ended.
+/// Moves the ends of all these leases on, in one commit, and says which of them are lost.
 ///
 /// # Errors
 /// See [`StoreError`]: nothing is known then.
-pub async fn renew(store: &Store, mut leases: Vec<Lease>, expires_at: Millis) -> Result<Vec<RunId>, StoreError> {
+pub async fn renew(store: &Store, mut leases: Vec<Lease>, expires_at: Millis) -> Result<Renewed, StoreError> {
     let mut lost = Vec::new();
     while !leases.is_empty() {
         let mut commit = Commit::default();
@@ -134,7 +136,16 @@ pub async fn renew(store: &Store, mut leases: Vec<Lease>, expires_at: Millis) ->
             Err(error) => return Err(failed(error)),
         }
     }
-    Ok(lost)
+    Ok(Renewed { lost, held: leases.into_iter().map(|lease| (lease.run_id, lease.expires_at)).collect() })
+}
+
+/// What a renewal came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Renewed {
+    /// Runs that someone else has taken over, or that have ended.
+    pub lost: Vec<RunId>,
+    /// Runs that are still held, and until when.
+    pub held: HashMap<RunId, Millis>,
 }
 
 /// Gives a run back: whoever looks for one next may take it at once.

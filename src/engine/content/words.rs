@@ -50,10 +50,8 @@ pub(super) fn syllables(word: &str) -> usize {
         before = vowel(letter);
     }
     let silent = match letters.as_slice() {
-        // "table"
-        [.., before, 'l', 'e'] if !vowel(before) => false,
-        // "make", but not "see"
-        [.., before, 'e'] => !vowel(before),
+        // "make", but not "the", "see" or "table".
+        [.., before, 'e'] => !vowel(before) && !(*before == 'l' && letters.len() > 2 && !vowel(&letters[letters.len() - 3])),
         // "makes" and "asked", but not "boxes" or "wanted".
         [.., before, 'e', 's'] => !vowel(before) && !"sxzcgh".contains(*before),
         [.., before, 'e', 'd'] => !vowel(before) && !"td".contains(*before),
