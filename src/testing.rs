@@ -71,10 +71,6 @@ impl Stage {
         let person = register(&node, "ada@example.com").await;
         Self { node, person, hints }
     }
-    /// The person's workspace.
-    pub(crate) fn workspace(&self) -> WorkspaceId {
-        self.person.principal.workspace.id
-    }
     /// A socket to the node, upgraded, with nothing said yet.
     pub(crate) async fn connect(&self) -> Peer<DuplexStream> {
         self.connect_at(Welcomed).await
