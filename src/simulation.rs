@@ -226,7 +226,7 @@ fn every_reader_applies_every_event_once_and_in_order_under_every_seed() {
             let mut connections = 0;
             for seed in (first as u64..seeds()).step_by(cores) {
                 for reading in simulate(seed) {
-                    assert_eq!(reading.text, text, "seed {seed}");
+                    assert_eq!(reading.text, *text, "seed {seed}");
                     assert!(reading.applied.is_sorted_by(|a, b| a < b), "seed {seed}");
                     connections += reading.connections;
                 }

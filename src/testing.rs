@@ -17,7 +17,7 @@ use crewline_protocol::{
     opening::{ClientInfo, Goaway, Hello, Notice, ReplyOptions, RequestOptions, Welcome},
     operation::Operation,
     operations::auth::{Register, SignedIn},
-    value::{Millis, MutationKey, Offset, RunId, WorkspaceId, decode, encode},
+    value::{Millis, MutationKey, Offset, RunId, decode, encode},
 };
 use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
