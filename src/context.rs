@@ -125,7 +125,7 @@ impl From<CommitError> for Failure {
         match error {
             CommitError::Store(error) => error.into(),
             CommitError::Guard(_) => Self::Stale(stale()),
-            CommitError::Taken(_) => Self::Fault(Fault::conflict(Reason::Taken, "there is one with this id or name already")),
+            CommitError::Taken(_) => Self::Fault(taken()),
             CommitError::KeyUsed(_) => Self::Fault(key_reused()),
             CommitError::NoWorkspace => Self::Fault(Fault::not_found()),
         }
@@ -188,6 +188,11 @@ impl Context {
         let as_of = (stored.revision.0 > 0).then_some(stored.revision);
         Ok(Answer { output, as_of, signs_in: None })
     }
+}
+
+/// The fault for an id or name that is there already, here or in a workspace that the peer can't see.
+pub fn taken() -> Fault {
+    Fault::conflict(Reason::Taken, "there is one with this id or name already: make a new one")
 }
 
 fn key_reused() -> Fault {

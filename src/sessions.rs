@@ -6,7 +6,7 @@ use crewline_protocol::{
 };
 
 use crate::{
-    context::{Answer, Context, Failure},
+    context::{Answer, Context, Failure, taken},
     entity,
     store::{Commit, Guard},
 };
@@ -39,7 +39,7 @@ pub async fn create(cx: Context, input: Create) -> Result<Answer<Session>, Failu
     let identity = cx.identity()?.clone();
     let id = input.id.unwrap_or_else(|| cx.services.clock.id(SessionId::new));
     if cx.services.store.get::<SessionRow>(id).await?.is_some() {
-        return Err(crate::runs::taken().into());
+        return Err(taken().into());
     }
     let session = SessionRow::new(id, identity.workspace, identity.user, input.title, cx.now());
     let commit = Commit::in_workspace(identity.workspace).guard(Guard::absent::<SessionRow>(id)).put(&session);

@@ -1,5 +1,7 @@
 //! A node in memory and a peer that speaks frames, for tests in simulated time.
 
+pub(crate) mod crews;
+
 use std::{
     net::IpAddr,
     sync::{

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use serde_saphyr::{Location, Spanned};
 
 use super::{
-    Files, Problem, names,
+    Files, Problem, Schema, names,
     yaml::{self, AgentFields, Complaints, CrewFile, TaskFields},
 };
 
@@ -38,7 +38,7 @@ pub struct Crew {
     /// The JSON Schema of a run's inputs.
     pub input_schema: Value,
     /// The same, ready to be asked.
-    pub inputs: jsonschema::Validator,
+    pub inputs: Schema,
     /// The names in its texts' placeholders.
     pub placeholders: BTreeSet<String>,
     /// Its agents by name.
@@ -171,11 +171,11 @@ fn grants(crew: &CrewFile, agents: &BTreeMap<String, AgentFields>, complaints: &
 }
 
 /// The inputs' schema, its validator, and the names that it declares.
-fn inputs(crew: &CrewFile, complaints: &mut Complaints<'_>) -> (Value, Option<jsonschema::Validator>, BTreeSet<String>) {
+fn inputs(crew: &CrewFile, complaints: &mut Complaints<'_>) -> (Value, Option<Schema>, BTreeSet<String>) {
     let at = crew.input_schema.as_ref().map(|schema| schema.referenced);
     let schema = crew.input_schema.as_ref().map_or_else(|| json!({"type": "object"}), |schema| schema.value.clone());
     let declared = schema["properties"].as_object().map(|properties| properties.keys().cloned().collect()).unwrap_or_default();
-    let validator = match jsonschema::validator_for(&schema) {
+    let validator = match Schema::new(&schema) {
         Ok(validator) => Some(validator),
         Err(error) => {
             complaints.at(at.unwrap_or(Location::UNKNOWN), format_args!("`input_schema` is no JSON Schema: {error}"));

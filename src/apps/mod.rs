@@ -3,12 +3,14 @@
 mod crew;
 mod folder;
 mod placeholders;
+mod schema;
 mod simulation;
 mod versions;
 mod yaml;
 
 pub use crew::{Agent, Crew, Executor, TOOLS, Task};
 pub use placeholders::{fill, names};
+pub use schema::Schema;
 pub use simulation::{Said, SaidCall, Simulation};
 pub use versions::{AppVersion, Apps};
 

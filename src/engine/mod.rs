@@ -14,6 +14,7 @@ mod tools;
 
 pub use content::{ContentAnalyze, Figures, analyze};
 pub use model::{Chunk, Message, Model, Request, Scene};
+pub use read::events;
 pub use simulated::Simulated;
 pub use tools::{Tool, ToolContext, ToolSpec, Toolbox};
 
@@ -214,4 +215,4 @@ fn lease_ms(setting: u64) -> i64 {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -82,7 +82,11 @@ async fn next(store: &Store, following: &Following, run: RunId, after: Offset) -
     }
 }
 
-pub(super) fn events(block: &Block) -> Result<Vec<RunEvent>, StoreError> {
+/// A block's events.
+///
+/// # Errors
+/// `Failed` where one can't be read: a later version of the program has written it.
+pub fn events(block: &Block) -> Result<Vec<RunEvent>, StoreError> {
     let mut decoder = rmp_serde::Deserializer::new(Cursor::new(&block.events[..]));
     let events = (0..block.count).map(|_| RunEvent::deserialize(&mut decoder));
     events.collect::<Result<_, _>>().map_err(|error| StoreError::Failed(format!("the log holds an event that can't be read: {error}")))

@@ -1,206 +1,21 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use crewline_protocol::{
     event::{RunEvent, Usage},
-    fault::{Fault, FaultCode},
-    operations::{
-        auth::Register,
-        run::{Cancel, CancelMode, Run, Start, Status},
-    },
-    value::{Millis, Offset, RunId},
+    fault::{FaultCode, Retry},
+    operations::run::{CancelMode, Start, Status},
+    value::Offset,
 };
-use futures::{future::BoxFuture, stream::BoxStream};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    access::{Access, Cost, Identity, SigningKey, Threads},
-    apps::{App, Apps, Files},
-    auth,
-    clock::Clock,
-    context::Context,
-    hub::Hub,
-    limits::Limits,
-    runs::{self, RunRow},
+    apps::App,
+    runs,
     settings::Settings,
-    store::{Location, Store},
+    testing::{
+        START,
+        crews::{Counted, Node, app, app_with, count, slow, types},
+    },
 };
-
-const START: Millis = Millis(1_700_000_000_000);
-
-/// A crew of two: the first measures the input and says so, the second answers in a few words.
-pub(crate) fn app() -> App {
-    let files = [
-        ("app.yaml", "name: pair\ntitle: Pair\n"),
-        (
-            "crews/pair/crew.yaml",
-            "title: Pair\ntasks: [measure, answer]\ntools:\n  first: [content.analyze]\ninput_schema:\n  type: object\n  properties:\n    page: {type: string}\n    name: {type: string}\n",
-        ),
-        (
-            "crews/pair/agents.yaml",
-            "first: {role: Measurer, goal: g, backstory: b}\nsecond: {role: Answerer, goal: 'about {name}', backstory: b}\n",
-        ),
-        (
-            "crews/pair/tasks.yaml",
-            "measure: {description: d, expected_output: e, agent: first}\nanswer: {description: d, expected_output: e, agent: second}\n",
-        ),
-        (
-            "simulation.yaml",
-            "price: {input_microusd: 1000000, output_microusd: 2000000}\ncrews:\n  pair:\n    measure:\n      - say: 'I look. '\n        calls: [{tool: content.analyze, input: {input: page}}, {tool: content.analyze, input: {input: nothing}}]\n      - say: '{{ tools[\"content.analyze\"].words }} words.'\n    answer:\n      - say: 'So: {{ tasks.measure }}'\n",
-        ),
-    ];
-    let files: Files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
-    App::from_files(files).unwrap()
-}
-
-/// A node without its engine, on a store in memory.
-pub(crate) struct Node {
-    pub(crate) services: Arc<Services>,
-}
-
-impl Node {
-    pub(crate) async fn new(app: App, settings: Settings) -> Self {
-        let hub = Hub::new(1 << 20);
-        let store = Store::open(&Location::Memory, tell(&hub)).await.unwrap();
-        Self::on(app, settings, Clock::simulated(1, START), store, hub).await
-    }
-
-    /// Another node, or the same after a restart, on the same store.
-    async fn beside(&self, app: App, settings: Settings) -> Self {
-        let hub = Hub::new(1 << 20);
-        let store = self.services.store.reopen_memory(tell(&hub)).unwrap();
-        Self::on(app, settings, self.services.clock.clone(), store, hub).await
-    }
-
-    async fn on(app: App, settings: Settings, clock: Clock, store: Store, hub: Hub) -> Self {
-        let key = SigningKey::from_seed([7; 32]);
-        let access =
-            Access::with_key(&key, Cost { memory_kib: 8, passes: 1 }, Threads::None, store.clone(), clock.clone(), &settings).unwrap();
-        let apps = Apps::serve(app, &store, START).await.unwrap();
-        let limits = Limits::new(&settings);
-        Self { services: Arc::new(Services { settings, clock, store, hub, access, apps, limits }) }
-    }
-
-    pub(crate) async fn someone(&self, email: &str) -> Arc<Identity> {
-        let input = Register { email: email.into(), password: "correct horse".into(), name: "Ada".into(), workspace: None };
-        auth::register(self.context(None), input).await.unwrap().signs_in.unwrap()
-    }
-
-    pub(crate) fn context(&self, identity: Option<&Arc<Identity>>) -> Context {
-        let address = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-        Context { services: self.services.clone(), identity: identity.cloned(), address, key: None }
-    }
-
-    async fn start(&self, identity: &Arc<Identity>) -> Run {
-        let Value::Object(inputs) = json!({"page": "One two three.", "name": "it"}) else { panic!() };
-        let input = Start { id: None, crew: "pair".into(), inputs, session_id: None };
-        runs::start(self.context(Some(identity)), input).await.unwrap().output
-    }
-
-    async fn cancel(&self, identity: &Arc<Identity>, id: RunId, mode: CancelMode) -> Run {
-        runs::cancel(self.context(Some(identity)), Cancel { id, mode: Some(mode) }).await.unwrap().output
-    }
-
-    fn engine(&self, node: &str, counted: &Counted) -> EngineHandle {
-        let model = Simulated { tokens_per_s: self.services.settings.simulated_tokens_per_s };
-        let model = Arc::new(CountingModel { model, calls: counted.models.clone() });
-        let tool = Arc::new(CountingTool { tool: ContentAnalyze, calls: counted.tools.clone() }) as Arc<dyn Tool>;
-        Engine::start_with(self.services.clone(), node.into(), model, Toolbox::of([tool]))
-    }
-
-    async fn row(&self, run: RunId) -> RunRow {
-        self.services.store.get(run).await.unwrap().unwrap()
-    }
-
-    async fn log(&self, run: RunId) -> Vec<RunEvent> {
-        let mut events = Vec::new();
-        for block in self.services.store.log_after(run, Offset(0), usize::MAX).await.unwrap() {
-            events.extend(read::events(&block).unwrap());
-        }
-        events
-    }
-
-    /// Waits until the log has this many events, or is complete.
-    async fn reaches(&self, run: RunId, head: i64) {
-        loop {
-            let heads = self.services.store.heads(&[run]).await.unwrap();
-            if heads.first().is_some_and(|(_, stream)| stream.complete || stream.head.0 >= head) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    async fn finishes(&self, run: RunId) -> RunRow {
-        self.reaches(run, i64::MAX).await;
-        self.row(run).await
-    }
-}
-
-fn tell(hub: &Hub) -> crate::store::Tell {
-    let hub = hub.clone();
-    Arc::new(move |told| hub.told(told))
-}
-
-/// How often models and tools were called.
-#[derive(Default, Clone)]
-struct Counted {
-    models: Arc<AtomicUsize>,
-    tools: Arc<AtomicUsize>,
-}
-
-impl Counted {
-    fn get(&self) -> (usize, usize) {
-        (self.models.load(Ordering::Relaxed), self.tools.load(Ordering::Relaxed))
-    }
-}
-
-struct CountingModel {
-    model: Simulated,
-    calls: Arc<AtomicUsize>,
-}
-
-impl Model for CountingModel {
-    fn name(&self) -> &str {
-        self.model.name()
-    }
-    fn stream(&self, request: Request) -> BoxStream<'static, Result<Chunk, Fault>> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        self.model.stream(request)
-    }
-}
-
-struct CountingTool {
-    tool: ContentAnalyze,
-    calls: Arc<AtomicUsize>,
-}
-
-impl Tool for CountingTool {
-    fn spec(&self) -> ToolSpec {
-        self.tool.spec()
-    }
-    fn call(&self, cx: &ToolContext, input: Value) -> BoxFuture<'static, Result<Value, Fault>> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        let result = self.tool.call(cx, input);
-        Box::pin(async move {
-            // A moment in which the call is under way.
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            result.await
-        })
-    }
-}
-
-pub(crate) fn slow() -> Settings {
-    Settings { simulated_tokens_per_s: 50.0, ..Settings::default() }
-}
-
-fn types(events: &[RunEvent]) -> Vec<&'static str> {
-    events.iter().map(RunEvent::type_name).collect()
-}
-
-fn count(events: &[RunEvent], name: &str) -> usize {
-    events.iter().filter(|event| event.type_name() == name).count()
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_run_tells_everything_from_its_start_to_its_output() {
@@ -465,9 +280,7 @@ async fn a_run_keeps_the_version_that_it_began_with() {
     let engine = node.engine("n", &Counted::default());
     node.reaches(run.id, 5).await;
     drop(engine);
-    let mut files = app().files;
-    files.insert("simulation.yaml".into(), files["simulation.yaml"].replace("So:", "Other:"));
-    let changed = node.beside(App::from_files(files).unwrap(), slow()).await;
+    let changed = node.beside(app_with("simulation.yaml", "So:", "Other:"), slow()).await;
     assert_ne!(changed.services.apps.current().version, run.version);
     let _engine = changed.engine("n", &Counted::default());
     assert_eq!(changed.finishes(run.id).await.output.as_deref(), Some("So: 3 words."));
@@ -475,11 +288,9 @@ async fn a_run_keeps_the_version_that_it_began_with() {
 
 #[tokio::test(start_paused = true)]
 async fn a_fast_model_is_held_back_and_nothing_of_it_is_lost() {
-    let node = Node::new(app(), Settings { simulated_tokens_per_s: 1e6, answer_bytes: 128 << 10, ..Settings::default() }).await;
-    let mut files = app().files;
     let words = "w ".repeat(5_000);
-    files.insert("simulation.yaml".into(), files["simulation.yaml"].replace("So: ", &words));
-    let node = node.beside(App::from_files(files).unwrap(), node.services.settings.clone()).await;
+    let settings = Settings { simulated_tokens_per_s: 1e6, ..Settings::default() };
+    let node = Node::new(app_with("simulation.yaml", "So: ", &words), settings).await;
     let ada = node.someone("ada@example.com").await;
     let run = node.start(&ada).await;
     let _engine = node.engine("n", &Counted::default());
@@ -513,8 +324,7 @@ async fn the_review_of_a_page_says_what_was_measured() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_ends_in_a_lost_hint_is_still_heard() {
-    // A cancel that another node wrote, whose hint was lost, is found by the sweep.
+async fn a_request_to_cancel_whose_hint_was_lost_is_found_by_the_sweep() {
     let node = Node::new(app(), Settings { simulated_tokens_per_s: 0.1, ..Settings::default() }).await;
     let other = node.beside(app(), slow()).await;
     let ada = node.someone("ada@example.com").await;
@@ -525,4 +335,42 @@ async fn a_log_that_ends_in_a_lost_hint_is_still_heard() {
     let heads = node.services.store.heads(&[run.id]).await.unwrap();
     node.services.hub.reached(run.id, heads[0].1.head, heads[0].1.complete);
     assert_eq!(node.finishes(run.id).await.status, Status::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_without_an_answer_fails_its_run_and_says_why() {
+    let long = "x".repeat(2_000);
+    for (said, code) in [("' '", FaultCode::Internal), (long.as_str(), FaultCode::TooLarge), ("'{{ tools.none.x }}'", FaultCode::Internal)]
+    {
+        let changed = app_with("simulation.yaml", "'So: {{ tasks.measure }}'", said);
+        let node = Node::new(changed, Settings { answer_bytes: 1_024, ..slow() }).await;
+        let ada = node.someone("ada@example.com").await;
+        let run = node.start(&ada).await;
+        let _engine = node.engine("n", &Counted::default());
+        let row = node.finishes(run.id).await;
+        let fault = row.fault.unwrap().0;
+        assert_eq!((row.status, fault.code, fault.retry, row.output), (Status::Failed, code, Retry::Never, None));
+        let log = node.log(run.id).await;
+        let [.., RunEvent::TaskFailed { task, fault: task_fault, .. }, RunEvent::RunFinished { fault: told, .. }] = &log[..] else {
+            panic!("{:?}", types(&log));
+        };
+        assert_eq!((task.as_str(), task_fault, told.as_ref()), ("task-2", &fault, Some(&fault)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_has_used_up_its_calls_must_answer() {
+    let node = Node::new(app_with("crews/pair/agents.yaml", "first: {", "first: {max_iter: 1, "), slow()).await;
+    let again = "      - say: 'Once more. '\n        calls: [{tool: content.analyze, input: {input: page}}]\n";
+    let before = "      - say: '{{ tools";
+    let mut files = node.services.apps.current().files.clone();
+    let steps = files["simulation.yaml"].replace(before, &format!("{again}{before}"));
+    files.insert("simulation.yaml".into(), steps);
+    let node = node.beside(App::from_files(files).unwrap(), slow()).await;
+    let ada = node.someone("ada@example.com").await;
+    let run = node.start(&ada).await;
+    let counted = Counted::default();
+    let _engine = node.engine("n", &counted);
+    assert_eq!(node.finishes(run.id).await.output.as_deref(), Some("So: 3 words."));
+    assert_eq!(counted.get(), (3, 2), "one call with tools, one without, and the second task's");
 }

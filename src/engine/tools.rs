@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use super::content::ContentAnalyze;
+use crate::apps::Schema;
 
 /// The longest result that a log and a conversation take, in bytes of JSON.
 const RESULT_BYTES: usize = 64 << 10;
@@ -47,7 +48,7 @@ pub struct Toolbox(Arc<BTreeMap<&'static str, Entry>>);
 struct Entry {
     tool: Arc<dyn Tool>,
     spec: ToolSpec,
-    arguments: Option<jsonschema::Validator>,
+    arguments: Option<Schema>,
 }
 
 impl Toolbox {
@@ -60,7 +61,7 @@ impl Toolbox {
     pub fn of(tools: impl IntoIterator<Item = Arc<dyn Tool>>) -> Self {
         let entry = |tool: Arc<dyn Tool>| {
             let spec = tool.spec();
-            let arguments = jsonschema::validator_for(&spec.input_schema).ok();
+            let arguments = Schema::new(&spec.input_schema).ok();
             (spec.name, Entry { tool, spec, arguments })
         };
         Self(Arc::new(tools.into_iter().map(entry).collect()))
@@ -80,11 +81,9 @@ impl Toolbox {
             let known = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
             Fault::new(FaultCode::NotFound, format!("there is no tool `{tool}` for this agent; there are: {known}"))
         })?;
-        if let Some(arguments) = &entry.arguments
-            && let Err(error) = arguments.validate(&input)
-        {
-            let path = error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
-            return Err(Fault::invalid(path, error.kind().keyword(), error.masked_with("the value").to_string()));
+        let wrong = entry.arguments.as_ref().map(|arguments| arguments.wrong(&input, "")).unwrap_or_default();
+        if !wrong.is_empty() {
+            return Err(Fault::invalid_fields(wrong));
         }
         let result = entry.tool.call(cx, input).await?;
         let bytes = result.to_string().len();

@@ -17,11 +17,7 @@ const FIELDS: usize = 20;
 /// `invalid`, with each field's path.
 pub(super) fn check(crew: &Crew, inputs: &Inputs) -> Result<(), Fault> {
     let instance = Value::Object(inputs.clone());
-    let wrong = crew.inputs.iter_errors(&instance).map(|error| FieldFault {
-        path: path(&error.instance_path().to_string()),
-        code: error.kind().keyword().to_owned(),
-        message: short(&error),
-    });
+    let wrong = crew.inputs.wrong(&instance, "inputs").into_iter();
     let missing = crew.placeholders.iter().filter(|name| !inputs.contains_key(*name)).map(|name| FieldFault {
         path: format!("inputs.{name}"),
         code: "required".into(),
@@ -29,19 +25,6 @@ pub(super) fn check(crew: &Crew, inputs: &Inputs) -> Result<(), Fault> {
     });
     let fields: Vec<FieldFault> = wrong.chain(missing).take(FIELDS).collect();
     if fields.is_empty() { Ok(()) } else { Err(Fault::invalid_fields(fields)) }
-}
-
-/// The validator's sentence with the value left out: it may be a whole page.
-fn short(error: &jsonschema::ValidationError<'_>) -> String {
-    error.masked_with("the value").to_string()
-}
-
-/// A path in a request's input, from a JSON pointer into `inputs`.
-fn path(pointer: &str) -> String {
-    pointer.split('/').skip(1).fold("inputs".to_owned(), |path, part| match part.parse::<usize>() {
-        Ok(place) => format!("{path}[{place}]"),
-        Err(_) => format!("{path}.{}", part.replace("~1", "/").replace("~0", "~")),
-    })
 }
 
 #[cfg(test)]
@@ -70,11 +53,5 @@ mod tests {
         let Value::Object(inputs) = serde_json::json!({"page": "x".repeat(204_801), "name": "y"}) else { panic!() };
         let fault = check(&App::built_in().crews["review"], &inputs).unwrap_err();
         assert!(fault.to_string().len() < 300, "{}", fault.to_string().len());
-    }
-
-    #[test]
-    fn paths_read_as_javascript_has_them() {
-        assert_eq!(path(""), "inputs");
-        assert_eq!(path("/a/0/b~1c"), "inputs.a[0].b/c");
     }
 }

@@ -12,14 +12,14 @@ pub(crate) use row::tests::row as test_row;
 
 use crewline_protocol::{
     event::{RunEvent, Usage, WaitingFor},
-    fault::{Fault, FaultCode, Reason},
+    fault::{Fault, FaultCode},
     operations::run::{Cancel, Get, Run, Start, Status},
     value::{MicroUsd, Revision, RunId, SessionId, WorkspaceId, encode},
 };
 
 use crate::{
     apps::Executor,
-    context::{Answer, Context, Failure, Services},
+    context::{Answer, Context, Failure, Services, taken},
     sessions::SessionRow,
     store::{Commit, Guard, Json, Value},
 };
@@ -157,11 +157,6 @@ pub fn finished_event(row: &RunRow, usage: Usage) -> RunEvent {
         fault: row.fault.clone().map(|fault| fault.0),
         usage,
     }
-}
-
-/// The fault for an id of the client's own that is there already, here or in a workspace that it can't see.
-pub(crate) fn taken() -> Fault {
-    Fault::conflict(Reason::Taken, "there is one with this id already: make a new id")
 }
 
 #[cfg(test)]

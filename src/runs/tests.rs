@@ -1,4 +1,5 @@
 use crewline_protocol::{
+    event::{RunEvent, WaitingFor},
     fault::{Fault, FaultCode, Reason},
     operations::{
         run::{Cancel, Get, Inputs, List, Run, Start, Status},
@@ -6,18 +7,12 @@ use crewline_protocol::{
     },
     value::{RunId, SessionId},
 };
-use serde_json::{Value, json};
 
 use crate::{
     context::Failure,
-    engine::tests::{Node, app, slow},
     runs, sessions,
+    testing::crews::{Node, app, app_with, inputs, slow},
 };
-
-fn inputs(page: &str) -> Inputs {
-    let Value::Object(inputs) = json!({"page": page, "name": "it"}) else { panic!() };
-    inputs
-}
 
 fn start(page: &str) -> Start {
     Start { id: None, crew: "pair".into(), inputs: inputs(page), session_id: None }
@@ -134,4 +129,17 @@ async fn a_session_is_made_once_under_its_id() {
     assert_eq!(fault(create().await.unwrap_err()).reason, Some(Reason::Taken));
     let run = Start { session_id: Some(id), ..start("x") };
     assert_eq!(runs::start(node.context(Some(&ada)), run).await.unwrap().output.session_id, id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_for_a_worker_waits_and_can_be_cancelled_meanwhile() {
+    let node = Node::new(app_with("crews/pair/crew.yaml", "title: Pair\n", "title: Pair\nexecutor: worker\n"), slow()).await;
+    let ada = node.someone("ada@example.com").await;
+    let run = node.start(&ada).await;
+    let _engine = node.engine("n", &Default::default());
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    assert_eq!(node.row(run.id).await.status, Status::Waiting);
+    assert_eq!(node.log(run.id).await, [RunEvent::RunWaiting { at: run.created_at, r#for: WaitingFor::Worker }]);
+    let cancelled = runs::cancel(node.context(Some(&ada)), Cancel { id: run.id, mode: None }).await.unwrap().output;
+    assert_eq!(cancelled.status, Status::Cancelled);
 }
