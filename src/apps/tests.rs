@@ -90,7 +90,7 @@ fn names_that_lead_nowhere_are_found() {
 
 #[test]
 fn a_template_is_checked_before_anything_runs() {
-    let problems = with("simulation.yaml", "{% set total = specific + 8 %}", "{% set total = %}");
+    let problems = with("simulation.yaml", "{% set total = quotes + length + links + question %}", "{% set total = %}");
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].contains("the template of `review_draft` is wrong"), "{problems:?}");
 }
