@@ -150,8 +150,13 @@ impl Node {
     }
 
     pub(crate) async fn finishes(&self, run: RunId) -> RunRow {
-        self.reaches(run, i64::MAX).await;
-        self.row(run).await
+        loop {
+            let row = self.row(run).await;
+            if row.status.is_final() {
+                return row;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 
