@@ -26,9 +26,9 @@ Exit codes:
 
 const EXAMPLES: &str = "\
 Examples:
-  crewline serve                              a server on 127.0.0.1:7410, its data in ./crewline-data
-  crewline call auth.register '{\"email\": \"ada@example.com\", \"password\": \"correct horse\", \"name\": \"Ada\"}'
-  export CREWLINE_EMAIL=ada@example.com       the password is asked for, or taken from CREWLINE_PASSWORD
+  crewline serve                              a server on 127.0.0.1:7410, data in ./crewline-data
+  crewline call auth.register - < me.json     a new user: {\"email\": …, \"password\": …, \"name\": …}
+  export CREWLINE_EMAIL=ada@example.com       the password is asked for, or in CREWLINE_PASSWORD
   crewline run review --input-file page=article.html --input name=article.html
   crewline follow RUN                         the same run from any terminal, live or after its end
   crewline call run.list '{\"limit\": 5}' --json | jq .items[].status";
@@ -94,7 +94,12 @@ impl Failure {
 
 impl From<UrlError> for Failure {
     fn from(error: UrlError) -> Self {
-        Self::Usage(error.to_string())
+        Self::Usage(match error {
+            UrlError::Tls(url) => {
+                format!("{url}: wss:// is not spoken; connect by ws:// on this machine or through a tunnel, as of ssh -L")
+            }
+            UrlError::Malformed(_) => error.to_string(),
+        })
     }
 }
 impl From<ConnectError> for Failure {

@@ -37,6 +37,9 @@ pub enum ConnectError {
     /// No `welcome` came.
     #[error("the server did not welcome the connection: {0}")]
     NotWelcomed(String),
+    /// There was a connection, and it ended.
+    #[error("{0}")]
+    Lost(String),
     /// There is no token.
     #[error(transparent)]
     Token(#[from] crate::AuthError),
@@ -58,21 +61,29 @@ pub struct Stopped {
 fn describe(code: &Option<u16>, fault: Option<&Fault>) -> String {
     let known = code.and_then(CloseCode::from_code);
     let what = match (fault, known) {
+        // A fault says itself what to do.
         (Some(fault), _) => fault.message.trim_end_matches('.').to_owned(),
-        (None, Some(known)) => known.reason().trim_end_matches('.').to_lowercase(),
+        (None, Some(known)) => format!("{}{}", known.reason().trim_end_matches('.').to_lowercase(), advice(known)),
         (None, None) => "the client was closed".to_owned(),
     };
-    let advice = match known {
-        Some(CloseCode::TokenRefused | CloseCode::SignInRevoked | CloseCode::SignedOut) => "; sign in again",
-        Some(CloseCode::Disabled) => "; ask an admin of the workspace",
-        Some(CloseCode::UnsupportedClient | CloseCode::ProtocolError) => "; update this client",
-        Some(CloseCode::NoWorkspace) => "; leave the workspace out, or name one that you are a member of",
-        Some(CloseCode::TooLarge) => "; send less at once",
-        _ => "",
-    };
-    match code {
-        Some(code) => format!("{what} ({code}){advice}"),
-        None => format!("{what}{advice}"),
+    code.map_or(what.clone(), |code| format!("{what} ({code})"))
+}
+
+const fn advice(close: CloseCode) -> &'static str {
+    match close {
+        CloseCode::TokenRefused | CloseCode::SignInRevoked | CloseCode::SignedOut => ": sign in again",
+        CloseCode::Disabled => ": ask an admin of the workspace",
+        CloseCode::UnsupportedClient | CloseCode::ProtocolError => ": update this client",
+        CloseCode::NoWorkspace => ": leave the workspace out, or name one that you are a member of",
+        CloseCode::TooLarge => ": send less at once",
+        CloseCode::Normal
+        | CloseCode::GoingAway
+        | CloseCode::Shutdown
+        | CloseCode::Internal
+        | CloseCode::Heartbeat
+        | CloseCode::Stalled
+        | CloseCode::TooManyConnections
+        | CloseCode::Silent => "",
     }
 }
 

@@ -19,6 +19,7 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
         Error, Message,
+        error::ProtocolError,
         protocol::{CloseFrame, frame::coding::CloseCode},
     },
 };
@@ -155,7 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
 fn lost(error: &Error) -> Lost {
     match error {
-        Error::ConnectionClosed | Error::AlreadyClosed => Lost::Closed(None),
+        Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Lost::Closed(None),
         other => Lost::Broken(other.to_string()),
     }
 }

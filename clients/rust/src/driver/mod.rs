@@ -202,27 +202,26 @@ impl<C: Connector> Driver<C> {
 
     /// How long to wait before the next connection, or that there is to be none.
     fn judge(&mut self, ending: Ending) -> Result<Duration, Stopped> {
+        let said = self.said.take();
         let (base, max) = (Duration::from_millis(self.reconnect.base_ms), Duration::from_millis(self.reconnect.max_ms));
         let error = match ending {
             Ending::Asked | Ending::Unwanted => return Ok(Duration::ZERO),
-            Ending::NotMade(error) => {
-                if matches!(error, ConnectError::NotWelcomed(_)) {
-                    self.said = None;
-                }
-                error
-            }
-            Ending::Silent => ConnectError::NotWelcomed("nothing was heard for two heartbeats".into()),
-            Ending::Lost(Lost::Broken(error)) => ConnectError::NotWelcomed(format!("the connection broke: {error}")),
+            Ending::NotMade(error) => error,
+            Ending::Silent => ConnectError::Lost("nothing was heard from the server for two heartbeats".into()),
+            Ending::Lost(Lost::Broken(error)) => ConnectError::Lost(format!("the connection broke: {error}")),
             Ending::Lost(Lost::Closed(code)) => {
                 self.last_close = code.map(|code| LastClose { code, at: self.clock.now() });
-                let stopped = Stopped { code, fault: self.said.take() };
+                let stopped = Stopped { code, fault: said };
                 match after(code) {
                     After::Stop => return Err(stopped),
                     After::SignIn if code != Some(CloseCode::Silent.code()) && self.sign_in.refused() => return Err(stopped),
                     After::BackOff => self.tries = TRIES_TO_MAX,
                     After::SignIn | After::Reconnect | After::Done => {}
                 }
-                ConnectError::NotWelcomed(stopped.to_string())
+                match (&stopped.fault, code) {
+                    (None, None) => ConnectError::Lost("the connection ended without a word from the server".into()),
+                    _ => ConnectError::Lost(format!("the server closed the connection: {stopped}")),
+                }
             }
         };
         let wait = self.clock.jitter(base, max, self.tries);

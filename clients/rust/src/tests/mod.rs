@@ -296,7 +296,7 @@ async fn a_refused_token_is_asked_for_anew_and_the_same_one_twice_stops_the_clie
         peer.close(CloseCode::TokenRefused).await;
     }
     let Err(CallError::Stopped(stopped)) = asked.await.unwrap() else { panic!("stopped") };
-    assert_eq!(stopped.to_string(), "the token was refused (4100); sign in again");
+    assert_eq!(stopped.to_string(), "the token was refused (4100)");
     assert_eq!(*reasons.lock().unwrap(), [AuthReason::Initial, AuthReason::Rejected, AuthReason::Rejected]);
 }
 
