@@ -57,11 +57,11 @@ pub enum StartError {
     #[error("`{0}` is no database: give postgres://user@host/name, or leave it out for SQLite in the data folder")]
     Database(String),
     /// The database can't be used.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    #[error("{0}: {1}")]
+    Store(String, StoreError),
     /// The app's folder has problems.
-    #[error("the app has {} problem(s):\n{}", .0.len(), lines(.0))]
-    App(Vec<Problem>),
+    #[error("the app in {} has {} problem(s):\n{}", .0.display(), .1.len(), lines(.1))]
+    App(PathBuf, Vec<Problem>),
 }
 
 fn lines(problems: &[Problem]) -> String {
@@ -86,7 +86,25 @@ pub fn location(data: &Path, database: Option<&str>) -> Result<Location, StartEr
     match database {
         None => Ok(Location::Sqlite(data.join("crewline.db"))),
         Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => Ok(Location::Postgres(url.to_owned())),
-        Some(url) => Err(StartError::Database(url.to_owned())),
+        Some(url) => Err(StartError::Database(without_user(url))),
+    }
+}
+
+/// A location as an error names it.
+fn named(location: &Location) -> String {
+    match location {
+        Location::Memory => "memory".to_owned(),
+        Location::Sqlite(file) => file.display().to_string(),
+        Location::Postgres(url) => without_user(url),
+    }
+}
+
+/// A database's URL without user and password, which stand before the last `@`, and without options.
+fn without_user(url: &str) -> String {
+    let url = url.split('?').next().unwrap_or_default();
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => url.to_owned(),
     }
 }
 
@@ -100,7 +118,7 @@ impl Server {
         let location = location(&data, database.as_deref())?;
         std::fs::create_dir_all(&data).map_err(|error| StartError::Data(data.clone(), error))?;
         let app = match app {
-            Some(folder) => App::read(&folder).map_err(StartError::App)?,
+            Some(folder) => App::read(&folder).map_err(|problems| StartError::App(folder, problems))?,
             None => App::built_in(),
         };
         let listener = listen_on(listen).map_err(|error| StartError::Listen(listen, error))?;
@@ -109,11 +127,12 @@ impl Server {
         let clock = Clock::system();
         let hub = Hub::new(usize::try_from(settings.tail_bytes).unwrap_or(usize::MAX));
         let tell_hub = hub.clone();
-        let store = Store::open(&location, Arc::new(move |told| tell_hub.told(told))).await?;
+        let at_database = |error| StartError::Store(named(&location), error);
+        let store = Store::open(&location, Arc::new(move |told| tell_hub.told(told))).await.map_err(at_database)?;
         let at_data = |error| StartError::Data(data.clone(), error);
         let access = Access::open(&data, store.clone(), clock.clone(), &settings).await.map_err(at_data)?;
         let node = crate::leases::node_id(&data, &clock).map_err(at_data)?;
-        let apps = Apps::serve(app, &store, clock.now()).await?;
+        let apps = Apps::serve(app, &store, clock.now()).await.map_err(at_database)?;
         let limits = Limits::new(&settings);
         let services = Arc::new(Services { settings, clock, store, hub, access, apps, limits });
 

@@ -71,7 +71,7 @@ impl Server {
         command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data"]).arg(self.data.path());
         command.args(self.database.iter().flat_map(|url| ["--database", url]));
         command.args(self.settings.iter().flat_map(|setting| ["--set", setting]));
-        command.stdin(Stdio::null()).env_remove("RUST_LOG");
+        command.stdin(Stdio::null()).env_remove("CREWLINE_DATABASE").env_remove("CREWLINE_LOG");
         command
     }
 
