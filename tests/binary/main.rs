@@ -1,6 +1,7 @@
 //! The real binary, seen from outside: what holds while it is killed, told to stop, started wrongly and asked for help.
 
 mod checks;
+mod command_line;
 mod kills;
 mod people;
 mod server;

@@ -1,0 +1,129 @@
+//! The command line as scripts and people meet it: what goes to which output, and with which code it ends.
+
+use std::process::{Command, Output, Stdio};
+
+use crate::{
+    people::{register, start_review},
+    server::{Database, Server},
+};
+
+const ADDRESS: &str = "ada@example.com";
+
+#[test]
+fn help_teaches_every_command_and_ends_with_0() {
+    let help = ended(&mut crewline(&["--help"]), 0);
+    for command in ["serve", "run", "follow", "call", "user"] {
+        assert!(help.contains(command), "{help}");
+        assert!(ended(&mut crewline(&[command, "--help"]), 0).contains("Examples:"), "{command} has no examples");
+    }
+    assert!(help.contains("Exit codes:"), "{help}");
+}
+
+#[test]
+fn what_is_typed_wrongly_ends_with_2_and_says_what_is_possible() {
+    assert!(ended(&mut crewline(&["serv"]), 2).contains("serve"));
+    assert!(ended(&mut crewline(&["call", "auth.me", "[1]"]), 2).contains("JSON object"));
+    assert!(ended(&mut crewline(&["run", "review", "--input-file", "page=/nowhere"]), 2).contains("/nowhere"));
+    assert!(ended(&mut crewline(&["call", "auth.me", "--url", "http://127.0.0.1:1"]), 2).contains("ws://"));
+}
+
+#[test]
+fn where_no_server_is_it_ends_with_3_and_asks_whether_one_is_running() {
+    let said = ended(&mut crewline(&["call", "auth.me", "--url", "ws://127.0.0.1:1/ws"]), 3);
+    assert!(said.contains("127.0.0.1:1") && said.contains("is the server running"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_shown_to_its_end_and_again_by_following_it() {
+    let server = Server::start(Database::Sqlite, &["simulated_tokens_per_s=10000"]).await;
+    let token = register(&server).await.access_token;
+    let inputs = ["--input", "page=# Tea\n\nTea is a drink.", "--input", "name=tea.md"];
+    let run = output(asking(&server, &token, &["run", "review", "--json"]).args(inputs), 0);
+    let events = json_lines(&run);
+    let last = events.last().unwrap();
+    assert_eq!((&last["type"], &last["status"]), (&"run.finished".into(), &"succeeded".into()));
+
+    let list = json_lines(&output(&mut asking(&server, &token, &["call", "run.list", "--json"]), 0));
+    let id = list[0]["items"][0]["id"].as_str().unwrap();
+    let again = json_lines(&output(&mut asking(&server, &token, &["follow", id, "--json"]), 0));
+    assert_eq!(words(&again), words(&events), "following it again shows other words");
+    assert_eq!(again.last(), Some(last));
+
+    // For people, not on a terminal: the same words, and no colours.
+    let shown = String::from_utf8(output(&mut asking(&server, &token, &["follow", id]), 0).stdout).unwrap();
+    assert!(shown.contains("simulated"), "what a simulated model says is not labelled:\n{shown}");
+    assert!(!shown.contains('\u{1b}'), "escapes in a pipe:\n{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_run_ends_its_follower_with_5() {
+    let server = Server::start(Database::Sqlite, &["simulated_tokens_per_s=1"]).await;
+    let token = register(&server).await.access_token;
+    let run = start_review(&server.client(&token)).await;
+    let input = format!(r#"{{"id": "{}", "mode": "now"}}"#, run.id);
+    output(&mut asking(&server, &token, &["call", "run.cancel", &input]), 0);
+    output(&mut asking(&server, &token, &["follow", &run.id.to_string()]), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_ends_with_1_and_a_refused_sign_in_with_3() {
+    let server = Server::start(Database::Sqlite, &[]).await;
+    let token = register(&server).await.access_token;
+    let absent = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057"}"#;
+    ended(&mut asking(&server, &token, &["call", "run.get", absent]), 1);
+    ended(&mut asking(&server, &token, &["call", "nothing.here"]), 1);
+    let said = ended(&mut asking(&server, "no token", &["call", "auth.me"]), 3);
+    assert!(said.contains("sign in"), "{said}");
+    let mut guess = asking(&server, "", &["call", "auth.me", "--email", ADDRESS]);
+    ended(guess.env_remove("CREWLINE_TOKEN").env("CREWLINE_PASSWORD", "a wrong password"), 3);
+}
+
+#[test]
+fn an_operator_is_made_on_the_machine() {
+    let data = tempfile::tempdir().unwrap();
+    let mut add = crewline(&["user", "add", ADDRESS, "--operator", "--data"]);
+    add.arg(data.path()).env("CREWLINE_PASSWORD", "a long enough password");
+    assert!(ended(&mut add, 0).starts_with(&format!("added operator {ADDRESS}")));
+    assert!(ended(&mut add, 1).contains(ADDRESS) || ended(&mut add, 1).contains("already"));
+    ended(add.env("CREWLINE_PASSWORD", "short"), 1);
+}
+
+fn crewline(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crewline"));
+    command.args(arguments).stdin(Stdio::null());
+    for variable in ["CREWLINE_URL", "CREWLINE_TOKEN", "CREWLINE_EMAIL", "CREWLINE_PASSWORD", "CREWLINE_DATABASE"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// A command that talks to a server as who has this token.
+fn asking(server: &Server, token: &str, arguments: &[&str]) -> Command {
+    let mut command = crewline(arguments);
+    command.env("CREWLINE_URL", format!("ws://{}/ws", server.address())).env("CREWLINE_TOKEN", token);
+    command
+}
+
+/// Runs a command, which ends with this code.
+fn output(command: &mut Command, code: i32) -> Output {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{command:?} said: {said}\n{}", String::from_utf8_lossy(&output.stdout));
+    assert!(!said.contains("panicked"), "{said}");
+    output
+}
+
+/// The same; gives what it said, on whichever output.
+fn ended(command: &mut Command, code: i32) -> String {
+    let Output { stdout, stderr, .. } = output(command, code);
+    String::from_utf8([stdout, stderr].concat()).unwrap()
+}
+
+fn json_lines(output: &Output) -> Vec<serde_json::Value> {
+    output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect()
+}
+
+/// All words of all parts, in their order.
+fn words(events: &[serde_json::Value]) -> String {
+    events.iter().filter(|event| event["type"] == "text.delta").map(|event| event["text"].as_str().unwrap()).collect()
+}
