@@ -374,3 +374,27 @@ async fn an_agent_that_has_used_up_its_calls_must_answer() {
     assert_eq!(node.finishes(run.id).await.output.as_deref(), Some("So: 3 words."));
     assert_eq!(counted.get(), (3, 2), "one call with tools, one without, and the second task's");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_runs_at_once_on_a_file_all_end_once_with_their_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { simulated_tokens_per_s: 1e6, ..Settings::default() };
+    let node = Node::on_sqlite(app(), settings, folder.path()).await;
+    let ada = node.someone("ada@example.com").await;
+    let mut runs = Vec::new();
+    for _ in 0..64 {
+        runs.push(node.start(&ada).await.id);
+    }
+    let counted = Counted::default();
+    let engine = node.engine("n", &counted);
+    for run in &runs {
+        node.told_the_end(*run).await;
+        let (row, log) = (node.row(*run).await, node.log(*run).await);
+        assert_eq!((row.status, row.output.as_deref(), row.attempt), (Status::Succeeded, Some("So: 3 words."), 1));
+        assert_eq!((log.len(), types(&log)[0], types(&log)[log.len() - 1]), (30, "run.started", "run.finished"));
+    }
+    engine.stop().await;
+    assert_eq!(counted.get(), (3 * 64, 2 * 64));
+    assert_eq!(node.services.store.select::<Lease>(&crate::store::Select::default()).await.unwrap(), []);
+    node.services.store.close().await;
+}

@@ -28,7 +28,7 @@ use crate::{
     clock::Clock,
     context::{Context, Services},
     engine::{Chunk, ContentAnalyze, Engine, EngineHandle, Model, Request, Simulated, Tool, ToolContext, ToolSpec, Toolbox, events},
-    hub::Hub,
+    hub::{Hub, Mailbox},
     limits::Limits,
     runs::{self, RunRow},
     settings::Settings,
@@ -84,6 +84,25 @@ impl Node {
         let hub = Hub::new(1 << 20);
         let store = Store::open(&Location::Memory, tell(&hub)).await.unwrap();
         Self::on(app, settings, Clock::simulated(1, START), store, hub).await
+    }
+
+    /// A node on a file of SQLite in this folder.
+    pub(crate) async fn on_sqlite(app: App, settings: Settings, folder: &std::path::Path) -> Self {
+        let hub = Hub::new(1 << 20);
+        let store = Store::open(&Location::Sqlite(folder.join("test.db")), tell(&hub)).await.unwrap();
+        Self::on(app, settings, Clock::system(), store, hub).await
+    }
+
+    /// Waits until the hub tells that the run's stream is complete.
+    pub(crate) async fn told_the_end(&self, run: RunId) {
+        let mailbox = Arc::new(Mailbox::default());
+        let following = self.services.hub.follow(run, &mailbox, 1);
+        let heads = self.services.store.heads(&[run]).await.unwrap();
+        heads.iter().for_each(|(_, stream)| following.tail.reached(stream.head, stream.complete));
+        while !following.tail.head().1 {
+            mailbox.arrived().await;
+            mailbox.take();
+        }
     }
 
     /// Another node, or the same after a restart, on the same store.
