@@ -93,7 +93,7 @@ process.stdout.write(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" h
 <path d="M0 9a9 9 0 0 1 9-9h${width - 18}a9 9 0 0 1 9 9v23H0z" fill="${PLAIN.bar}"/>
 <circle cx="18" cy="16" r="5.5" fill="#f07178"/><circle cx="36" cy="16" r="5.5" fill="#e0af68"/><circle cx="54" cy="16" r="5.5" fill="#9ece6a"/>
 <text x="${width / 2}" y="20" text-anchor="middle" font-family="ui-sans-serif, system-ui, sans-serif" font-size="12" fill="#9aa3b2">${escape(title)}</text>
-<g font-family="ui-monospace, 'SF Mono', 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14" fill="${PLAIN.ink}" xml:space="preserve">
+<g font-family="ui-monospace, 'SF Mono', 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14" fill="${PLAIN.ink}" style="white-space:pre" xml:space="preserve">
 ${lines.flatMap((cells, row) => spans(cells).map(span => drawn(span, row))).join('\n')}
 </g>
 </svg>

@@ -19,8 +19,7 @@ Examples:
   crewline user add ada@example.com --name Ada --operator
   CREWLINE_PASSWORD=… crewline user add ada@example.com --database postgres://crewline@db/crewline
 
-The password is taken from CREWLINE_PASSWORD or asked for. A server that runs on SQLite has to be stopped before;
-with PostgreSQL it may go on.";
+The password is taken from CREWLINE_PASSWORD or asked for. The server may go on running.";
 
 #[derive(Args)]
 #[command(after_help = ADD_EXAMPLES)]
