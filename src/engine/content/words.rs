@@ -50,8 +50,10 @@ pub(super) fn syllables(word: &str) -> usize {
         before = vowel(letter);
     }
     let silent = match letters.as_slice() {
-        // "make", but not "the", "see" or "table".
-        [.., before, 'e'] => !vowel(before) && !(*before == 'l' && letters.len() > 2 && !vowel(&letters[letters.len() - 3])),
+        // "table"
+        [.., before, 'l', 'e'] if !vowel(before) => false,
+        // "make", but not "see"; in "the" it is the only vowel, and is heard.
+        [.., before, 'e'] => !vowel(before),
         // "makes" and "asked", but not "boxes" or "wanted".
         [.., before, 'e', 's'] => !vowel(before) && !"sxzcgh".contains(*before),
         [.., before, 'e', 'd'] => !vowel(before) && !"td".contains(*before),
