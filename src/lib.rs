@@ -1,5 +1,7 @@
 //! Crewline's server. Its rooms import downwards only; ARCHITECTURE.md tells the way of the data through them.
 
+#![deny(clippy::unwrap_used)]
+
 pub mod access;
 pub mod apps;
 pub mod auth;

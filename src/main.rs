@@ -1,5 +1,7 @@
 //! The command line.
 
+#![deny(clippy::unwrap_used)]
+
 mod cli;
 
 fn main() -> std::process::ExitCode {

@@ -42,6 +42,17 @@ struct Reading {
     complete: bool,
 }
 
+impl Reading {
+    fn apply(&mut self, position: i64, events: Vec<RunEvent>) {
+        for event in events {
+            if let RunEvent::TextDelta { text, .. } = event {
+                self.text += &text;
+            }
+        }
+        self.applied.push(position);
+    }
+}
+
 /// Everything that outlives a crash of the server.
 #[derive(Clone)]
 struct World {
@@ -137,14 +148,7 @@ async fn follow(world: &World, reading: &Mutex<Reading>, dice: &mut StdRng) -> O
             Heard::Events { offset, span, events, bytes, .. } => {
                 assert_eq!(offset.0 - span, position, "a frame begins where the one before ended");
                 position = offset.0;
-                let mut reading = reading.lock().unwrap();
-                for event in events {
-                    if let RunEvent::TextDelta { text, .. } = event {
-                        reading.text += &text;
-                    }
-                }
-                reading.applied.push(position);
-                drop(reading);
+                reading.lock().unwrap().apply(position, events);
                 if dice.random_bool(0.02) {
                     return None;
                 }
@@ -190,9 +194,9 @@ fn simulate(seed: u64) -> Vec<Reading> {
         }
         if weather.random_bool(if down { 0.04 } else { 0.003 }) {
             if down {
-                sim.bounce("server")
+                sim.bounce("server");
             } else {
-                sim.crash("server")
+                sim.crash("server");
             }
             down = !down;
         }

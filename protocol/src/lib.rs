@@ -7,6 +7,8 @@
 //! [`operations`] (requests and their answers), [`follow`] (subscriptions), [`event`] (a run's log), [`fault`] and [`close`]
 //! (how things end).
 
+#![deny(clippy::unwrap_used)]
+
 pub mod close;
 pub mod decode;
 pub mod encoded;

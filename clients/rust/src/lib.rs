@@ -1,3 +1,4 @@
+#![deny(clippy::unwrap_used)]
 #![doc = include_str!("../README.md")]
 
 mod auth;
