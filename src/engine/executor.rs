@@ -1,13 +1,13 @@
 //! One attempt at a run: from its lease to its end, or to the moment when someone else must go on.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use crewline_protocol::{
     event::{RunEvent, Usage},
-    fault::FaultCode,
+    fault::{Fault, FaultCode},
     operations::run::CancelMode,
     value::RunId,
 };
@@ -16,14 +16,14 @@ use tracing::{info, warn};
 
 use super::{
     history::{History, TaskHistory},
-    log::{self, Log, Written},
+    log::{self, Written},
     model::Model,
     read,
-    task::{Counters, Facts, Stage, Stopped, Work, never},
+    task::{Counters, Stage, Stopped, Work, never},
     tools::{ToolContext, Toolbox},
 };
 use crate::{
-    apps::{App, Crew, fill},
+    apps::fill,
     context::Services,
     hub::Mailbox,
     leases::{self, Assigned},
@@ -67,7 +67,7 @@ pub(super) async fn execute(means: &Means, assigned: Assigned, mut cut: watch::R
 }
 
 async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cut>) -> Result<Written, StoreError> {
-    let Services { store, hub, apps, clock, .. } = &*means.services;
+    let Services { store, hub, apps, clock, settings, .. } = &*means.services;
     let Assigned { lease, run, head } = assigned;
     let id = run.id;
     let mailbox = Arc::new(Mailbox::default());
@@ -78,8 +78,26 @@ async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cu
     let app = apps.version(&run.version, store).await?;
     let (log, writer) = log::open(store.clone(), lease, run.clone());
 
-    let inputs = Arc::new(run.inputs.0.clone());
-    let performing = perform(means, app, &run.crew, inputs, history, log.clone(), cancel.clone(), usage.clone());
+    let stage = app.filter(|app| app.crews.contains_key(&run.crew)).map(|app| Stage {
+        app,
+        crew: run.crew.clone(),
+        model: means.model.clone(),
+        tools: means.tools.clone(),
+        cx: ToolContext { inputs: Arc::new(run.inputs.0.clone()) },
+        clock: clock.clone(),
+        answer_bytes: settings.answer_bytes as usize,
+        log: log.clone(),
+        cancel: cancel.clone(),
+        counters: Counters { parts: history.parts.into(), calls: history.calls.into() },
+        facts: Mutex::default(),
+        usage: usage.clone(),
+    });
+    let performing = async {
+        match &stage {
+            Some(stage) => perform(stage, history.tasks).await,
+            None => End::Failed(app_is_gone(&run.crew)),
+        }
+    };
     let writing = writer.run();
     tokio::pin!(writing);
     let cut_off = tokio::select! {
@@ -103,7 +121,7 @@ async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cu
         }
         CutOff::Left => {}
     }
-    drop(log);
+    drop((log, stage));
     Ok(writing.await)
 }
 
@@ -127,44 +145,14 @@ async fn wait_for_cut(cut: &mut watch::Receiver<Cut>) -> Cut {
     }
 }
 
-/// Does the crew's tasks, going on from what the log says has been done.
-#[allow(clippy::too_many_arguments, reason = "an attempt's whole surroundings, given once")]
-async fn perform(
-    means: &Means,
-    app: Option<Arc<App>>,
-    crew_name: &str,
-    inputs: Arc<crewline_protocol::operations::run::Inputs>,
-    mut history: History,
-    log: Log,
-    cancel: watch::Receiver<Option<CancelMode>>,
-    usage: Arc<Mutex<Usage>>,
-) -> End {
-    let found = app.and_then(|app| app.crews.contains_key(crew_name).then_some(app));
-    let Some(app) = found else {
-        let message = format!("the version of the app that this run of `{crew_name}` began with can't be read any more: start it again");
-        return End::Failed(never(FaultCode::Internal, message));
-    };
-    let crew = &app.crews[crew_name];
-    let counters = Counters { parts: history.parts.into(), calls: history.calls.into() };
-    let stage = Stage {
-        app: app.clone(),
-        crew: crew_name.to_owned(),
-        model: means.model.clone(),
-        tools: means.tools.clone(),
-        cx: ToolContext { inputs },
-        clock: means.services.clock.clone(),
-        answer_bytes: means.services.settings.answer_bytes as usize,
-        log,
-        cancel,
-        counters,
-        facts: Mutex::new(Facts::default()),
-        usage,
-    };
-    let tasks = std::mem::take(&mut history.tasks);
-    do_tasks(&stage, crew, tasks).await
+fn app_is_gone(crew: &str) -> Fault {
+    let message = format!("the version of the app that this run of `{crew}` began with can't be read any more: start it again");
+    never(FaultCode::Internal, message)
 }
 
-async fn do_tasks(stage: &Stage, crew: &Crew, mut done: BTreeMap<String, TaskHistory>) -> End {
+/// Does the crew's tasks, going on from what the log says has been done.
+async fn perform(stage: &Stage, mut done: BTreeMap<String, TaskHistory>) -> End {
+    let Some(crew) = stage.app.crews.get(&stage.crew) else { return End::Failed(app_is_gone(&stage.crew)) };
     let mut outputs: Vec<String> = Vec::new();
     for (place, task) in crew.tasks.iter().enumerate() {
         let Some(agent) = crew.agents.get(&task.agent) else { continue };
@@ -233,4 +221,4 @@ pub(super) struct Held {
 }
 
 /// The runs that a node's executors hold.
-pub(super) type HeldRuns = Mutex<std::collections::HashMap<RunId, Held>>;
+pub(super) type HeldRuns = Mutex<HashMap<RunId, Held>>;

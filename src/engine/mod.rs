@@ -140,9 +140,9 @@ impl Engine {
         let Services { store, clock, settings, .. } = &*self.means.services;
         let leases: Vec<Lease> = self.held().values().filter_map(|held| held.lease.clone()).collect();
         match leases::renew(store, leases, clock.now().plus(lease_ms(settings.lease_ms))).await {
-            Ok(renewed) => {
+            Ok(lost) => {
                 let held = self.held();
-                for run in renewed.lost {
+                for run in lost {
                     if let Some(held) = held.get(&run) {
                         held.cut.send_replace(Cut::Lost);
                     }

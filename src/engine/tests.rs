@@ -175,8 +175,10 @@ async fn who_has_lost_a_lease_can_write_nothing_more() {
     let (log, writer) = log::open(store.clone(), zombie.lease.clone(), zombie.run);
     log.finish(runs::End::Cancelled, Usage::default(), START).await;
     assert!(matches!(writer.run().await, log::Written::Lost));
-    let renewed = leases::renew(store, vec![zombie.lease, next.lease.clone()], START.plus(9_000)).await.unwrap();
-    assert_eq!(renewed, leases::Renewed { lost: vec![run.id], held: [(run.id, START.plus(9_000))].into() });
+    let lost = leases::renew(store, vec![zombie.lease, next.lease.clone()], START.plus(9_000)).await.unwrap();
+    assert_eq!(lost, [run.id]);
+    let renewed = store.get::<Lease>(run.id).await.unwrap();
+    assert_eq!(renewed, Some(Lease { expires_at: START.plus(9_000), ..next.lease }));
     assert_eq!(node.log(run.id).await, before);
     assert_eq!(node.row(run.id).await, next.run);
 }

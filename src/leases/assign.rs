@@ -1,7 +1,5 @@
 //! Assigning runs, renewing leases, giving them back.
 
-use std::collections::HashMap;
-
 use crewline_protocol::{
     event::RunEvent,
     fault::{Fault, FaultCode, Retry},
@@ -118,11 +116,11 @@ pub struct Terms {
     pub max_attempts: u32,
 }
 
-/// Moves the ends of all these leases on, in one commit, and says which of them are lost.
+/// Moves the ends of all these leases on, in one commit, and says which of them are lost: taken over by someone else, or ended.
 ///
 /// # Errors
 /// See [`StoreError`]: nothing is known then.
-pub async fn renew(store: &Store, mut leases: Vec<Lease>, expires_at: Millis) -> Result<Renewed, StoreError> {
+pub async fn renew(store: &Store, mut leases: Vec<Lease>, expires_at: Millis) -> Result<Vec<RunId>, StoreError> {
     let mut lost = Vec::new();
     while !leases.is_empty() {
         let mut commit = Commit::default();
@@ -136,16 +134,7 @@ pub async fn renew(store: &Store, mut leases: Vec<Lease>, expires_at: Millis) ->
             Err(error) => return Err(failed(error)),
         }
     }
-    Ok(Renewed { lost, held: leases.into_iter().map(|lease| (lease.run_id, lease.expires_at)).collect() })
-}
-
-/// What a renewal came to.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Renewed {
-    /// Runs that someone else has taken over, or that have ended.
-    pub lost: Vec<RunId>,
-    /// Runs that are still held, and until when.
-    pub held: HashMap<RunId, Millis>,
+    Ok(lost)
 }
 
 /// Gives a run back: whoever looks for one next may take it at once.

@@ -4,7 +4,7 @@
 mod assign;
 mod node;
 
-pub use assign::{Assigned, Renewed, Terms, assign, candidates, release, renew};
+pub use assign::{Assigned, Terms, assign, candidates, release, renew};
 pub use node::node_id;
 
 use crewline_protocol::value::{Millis, Revision, RunId, WorkspaceId};

@@ -45,6 +45,9 @@ impl Tool for ContentAnalyze {
         let url = cx.inputs.get("url").and_then(Value::as_str).map(str::to_owned);
         Box::pin(async move {
             let text = text?;
+            if page::is_too_deep(&text) {
+                return Err(Fault::new(FaultCode::TooLarge, "the page's elements are nested deeper than can be measured"));
+            }
             // A page of 200 KiB takes milliseconds: too long for a thread on which others wait.
             let figures = tokio::task::spawn_blocking(move || analyze(&text, url.as_deref())).await;
             let figures = figures.map_err(|_| Fault::new(FaultCode::Internal, "the page could not be measured"))?;
