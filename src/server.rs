@@ -20,6 +20,7 @@ use crate::{
     door::{self, Door},
     engine::{Engine, EngineHandle},
     hub::Hub,
+    leases,
     limits::Limits,
     settings::Settings,
     store::{Location, Store, StoreError},
@@ -76,6 +77,7 @@ pub struct Server {
     draining: watch::Sender<bool>,
     door: JoinHandle<()>,
     sweep: JoinHandle<()>,
+    _name: leases::Name,
 }
 
 /// Where the rows of a server with these options are.
@@ -131,12 +133,12 @@ impl Server {
         let store = Store::open(&location, Arc::new(move |told| tell_hub.told(told))).await.map_err(at_database)?;
         let at_data = |error| StartError::Data(data.clone(), error);
         let access = Access::open(&data, store.clone(), clock.clone(), &settings).await.map_err(at_data)?;
-        let node = crate::leases::node_id(&data, &clock).map_err(at_data)?;
+        let name = leases::Name::take(&data, &clock).map_err(at_data)?;
         let apps = Apps::serve(app, &store, clock.now()).await.map_err(at_database)?;
         let limits = Limits::new(&settings);
         let services = Arc::new(Services { settings, clock, store, hub, access, apps, limits });
 
-        let engine = Engine::start(services.clone(), node);
+        let engine = Engine::start(services.clone(), name.id.clone());
         let sweep = tokio::spawn(sweep_forever(services.clone()));
         let (draining, drains) = watch::channel(false);
         let node = Node { services: services.clone(), router: Arc::new(Router::new()) };
@@ -146,7 +148,7 @@ impl Server {
         let door = Door { services: services.clone(), on_socket: Arc::new(on_socket), draining: drains };
         let door = tokio::spawn(door::serve(listener, door));
         info!(%address, "listening");
-        Ok(Self { address, services, engine, draining, door, sweep })
+        Ok(Self { address, services, engine, draining, door, sweep, _name: name })
     }
 
     /// Where it listens.

@@ -5,7 +5,7 @@ mod assign;
 mod node;
 
 pub use assign::{Assigned, Terms, assign, candidates, release, renew};
-pub use node::node_id;
+pub use node::Name;
 
 use crewline_protocol::value::{Millis, Revision, RunId, WorkspaceId};
 

@@ -9,9 +9,11 @@ use crate::server::{Database, Server};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_data_folder_serves_one_server_at_a_time() {
-    let server = Server::start(Database::Sqlite, &[]).await;
-    let second = server.command(0).output().unwrap();
-    refused(second, &["another server has", "another data folder"]);
+    for database in [Database::Sqlite, Database::Postgres] {
+        let server = Server::start(database, &[]).await;
+        let second = server.command(0).output().unwrap();
+        refused(second, &["another server", "another data folder"]);
+    }
 }
 
 #[test]
