@@ -12,7 +12,7 @@ use crewline_protocol::{
 };
 use futures::future::BoxFuture;
 use ring::digest::{SHA256, digest};
-use tracing::{Instrument, error, info_span, warn};
+use tracing::{Instrument, debug_span, error, warn};
 
 use crate::{
     access::{Identity, policy},
@@ -146,7 +146,8 @@ impl Router {
         }
         let cx = Context { services: services.clone(), identity: identity.cloned(), address, key };
         let timeout = options.timeout_ms.map(Duration::from_millis);
-        let span = info_span!("request", operation = spec.name);
+        // At the usual level it costs nothing; what is logged of a failure names the operation itself.
+        let span = debug_span!("request", operation = spec.name);
         Ok(Begun {
             reply: Box::pin(within(timeout, carry_out(cx, run, spec.name)).instrument(span)),
             cancellable: spec.kind == Kind::Read,

@@ -37,10 +37,12 @@ entity! {
 /// `conflict`, `taken` for an id that is there already.
 pub async fn create(cx: Context, input: Create) -> Result<Answer<Session>, Failure> {
     let identity = cx.identity()?.clone();
-    let id = input.id.unwrap_or_else(|| cx.services.clock.id(SessionId::new));
-    if cx.services.store.get::<SessionRow>(id).await?.is_some() {
-        return Err(taken().into());
-    }
+    let id = match input.id {
+        Some(id) if cx.services.store.get::<SessionRow>(id).await?.is_some() => return Err(taken().into()),
+        Some(id) => id,
+        // Nobody has it: looking for it would cost more than making it.
+        None => cx.services.clock.id(SessionId::new),
+    };
     let session = SessionRow::new(id, identity.workspace, identity.user, input.title, cx.now());
     let commit = Commit::in_workspace(identity.workspace).guard(Guard::absent::<SessionRow>(id)).put(&session);
     cx.commit(commit, move |revision| session.at(revision)).await
