@@ -11,7 +11,7 @@ use garde::Validate;
 use secrecy::SecretString;
 
 use crate::{
-    access::{Access, Cost, Denied, Grant, Identity, NewUser, Refused, SigningKey, Threads, User, normal_email},
+    access::{Access, Cost, Denied, Grant, Identity, NewUser, SigningKey, Threads, User, normal_email},
     clock::Clock,
     context::{Answer, Context, Failure, Services},
     settings::Settings,
@@ -155,7 +155,6 @@ pub(crate) mod tests {
         apps::{App, Apps},
         hub::{Hub, Mailbox, Registered},
         limits::Limits,
-        store::Commit,
     };
 
     /// A node's rooms over an empty memory, in simulated time.

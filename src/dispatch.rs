@@ -145,11 +145,15 @@ impl Router {
             return Err(fault.clone());
         }
         let cx = Context { services: services.clone(), identity: identity.cloned(), address, key };
-        let timeout = options.timeout_ms.map(Duration::from_millis);
+        let reply = carry_out(cx, run, spec.name);
+        let reply: BoxFuture<'static, _> = match options.timeout_ms.map(Duration::from_millis) {
+            Some(timeout) => Box::pin(within(timeout, reply)),
+            None => Box::pin(reply),
+        };
         // At the usual level it costs nothing; what is logged of a failure names the operation itself.
         let span = debug_span!("request", operation = spec.name);
         Ok(Begun {
-            reply: Box::pin(within(timeout, carry_out(cx, run, spec.name)).instrument(span)),
+            reply: if span.is_disabled() { reply } else { Box::pin(reply.instrument(span)) },
             cancellable: spec.kind == Kind::Read,
             may_sign_in: spec.access == Access::Anyone,
         })
@@ -195,7 +199,12 @@ async fn carry_out(cx: Context, run: Result<Run, Fault>, operation: &'static str
         },
         Err(fault) => Failure::Fault(fault),
     };
-    // A request that was answered before is answered the same, also when its handler would refuse it by now.
+    // Boxed, so that what is rare makes no request's future larger.
+    Box::pin(answer_again(cx, failure, operation)).await
+}
+
+/// A request that was answered before is answered the same, also when its handler would refuse it by now.
+async fn answer_again(cx: Context, failure: Failure, operation: &'static str) -> Result<Reply, Fault> {
     if let Some(key) = cx.key.as_deref() {
         match cx.services.store.reply(&key.principal, key.key).await {
             Ok(Some(stored)) if stored.operation == key.operation && stored.digest == key.digest => {
@@ -225,8 +234,7 @@ async fn attempt(cx: &Context, run: &Run) -> Result<Reply, Failure> {
     }
 }
 
-async fn within(timeout: Option<Duration>, reply: impl Future<Output = Result<Reply, Fault>>) -> Result<Reply, Fault> {
-    let Some(timeout) = timeout else { return reply.await };
+async fn within(timeout: Duration, reply: impl Future<Output = Result<Reply, Fault>>) -> Result<Reply, Fault> {
     tokio::time::timeout(timeout, reply).await.unwrap_or_else(|_| {
         Err(Fault::new(FaultCode::Timeout, format!("not done within {} ms: send it again with the same key", timeout.as_millis())))
     })

@@ -47,6 +47,8 @@ use crate::{
     stream::Wanted,
 };
 
+/// Messages that are answered in one flush at most, so that none waits long for the others.
+const GATHERED: usize = 64;
 /// What reaches the socket in one flush at most, so that control frames never wait behind much.
 const FED_BYTES: usize = 256 << 10;
 /// What is read from a log at a time.
@@ -227,11 +229,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
     /// Does all that can be done without waiting: frames that came, requests that are done at once, events that may go, and the
     /// socket's next bytes.
     async fn work(&mut self) -> Result<(), Ended> {
+        let mut gathered = 0;
         loop {
             self.read_frames()?;
-            match self.requests.next().now_or_never().flatten() {
-                Some(done) => self.on_done(done)?,
-                None => break,
+            if let Some(done) = self.requests.next().now_or_never().flatten() {
+                self.on_done(done)?;
+            } else if gathered < GATHERED && self.reads() {
+                // What has come meanwhile is answered with the same flush.
+                let Some(event) = self.wire.at_hand() else { break };
+                gathered += 1;
+                self.on_wire(event)?;
+            } else {
+                break;
             }
         }
         let now = Instant::now();
@@ -266,7 +275,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
     }
 
     async fn wake(&mut self) -> Wake {
-        let reading = self.message.is_empty() && self.begins_work();
+        let reading = self.reads();
         let Self { wire, requests, timer, mailbox, .. } = self;
         let socket = poll_fn(|cx| wire.poll(cx, reading));
         let done = poll_fn(|cx| match requests.poll_next_unpin(cx) {
@@ -280,6 +289,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
             () = mailbox.arrived() => Wake::Mail,
             () = timer.as_mut() => Wake::Time,
         }
+    }
+
+    /// Whether the next message is taken off the socket.
+    fn reads(&self) -> bool {
+        self.message.is_empty() && self.begins_work()
     }
 
     /// Whether frames are read now. Not while who asks does not read, nor before it is known who asks.

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use crewline_protocol::{MESSAGE_BYTES, close::CloseCode};
-use futures::{SinkExt, StreamExt};
+use futures::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::{
     WebSocketStream,
@@ -94,16 +94,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         if !reading {
             return Poll::Pending;
         }
-        Poll::Ready(match ready!(self.socket.poll_next_unpin(cx)) {
-            Some(Ok(Message::Binary(bytes))) => Event::Message(bytes),
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Event::Heard,
-            Some(Ok(Message::Text(_))) => Event::Violation("a text message: messages are binary"),
-            Some(Ok(Message::Close(_))) | None => Event::Gone,
-            Some(Err(Error::Capacity(_))) => Event::TooLarge,
-            Some(Err(Error::Protocol(_))) => Event::Violation("the WebSocket protocol was broken"),
-            Some(Err(Error::Utf8(_))) => Event::Violation("a text message that is no UTF-8"),
-            Some(Err(_)) => Event::Gone,
-        })
+        Poll::Ready(event(ready!(self.socket.poll_next_unpin(cx))))
+    }
+
+    /// What has come already. Whoever finds nothing polls before waiting.
+    pub(super) fn at_hand(&mut self) -> Option<Event> {
+        self.socket.next().now_or_never().map(event)
     }
 
     /// Says the last words, closes with this code, and lets the peer close too, all within a bounded time.
@@ -121,6 +117,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             let peer_closes = async { while let Some(Ok(_)) = self.socket.next().await {} };
             let _ = tokio::time::timeout(GOODBYE, peer_closes).await;
         }
+    }
+}
+
+fn event(next: Option<Result<Message, Error>>) -> Event {
+    match next {
+        Some(Ok(Message::Binary(bytes))) => Event::Message(bytes),
+        Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Event::Heard,
+        Some(Ok(Message::Text(_))) => Event::Violation("a text message: messages are binary"),
+        Some(Ok(Message::Close(_))) | None => Event::Gone,
+        Some(Err(Error::Capacity(_))) => Event::TooLarge,
+        Some(Err(Error::Protocol(_))) => Event::Violation("the WebSocket protocol was broken"),
+        Some(Err(Error::Utf8(_))) => Event::Violation("a text message that is no UTF-8"),
+        Some(Err(_)) => Event::Gone,
     }
 }
 
