@@ -8,7 +8,7 @@ use crewline_protocol::{
     frame::Body,
     opening::RequestOptions,
     operation::{Access, Kind, Operation, OperationSpec},
-    value::{Millis, MutationKey, Revision, RunId, encode},
+    value::{Millis, MutationKey, Revision, RunId, encode, encode_with_room},
 };
 use futures::future::BoxFuture;
 use ring::digest::{SHA256, digest};
@@ -25,6 +25,8 @@ use crate::{
 const ATTEMPTS: usize = 3;
 /// How long a mutation's reply is kept under its key.
 const KEY_LIFE_MS: i64 = 24 * 60 * 60 * 1000;
+/// Room for an output of the usual size.
+const OUTPUT_BYTES: usize = 512;
 /// How far ahead of the server's clock a key may be made.
 const KEY_AHEAD_MS: i64 = 5 * 60 * 1000;
 
@@ -101,7 +103,7 @@ impl Router {
                 let answer = handler(cx, input.clone());
                 Box::pin(async move {
                     let Answer { output, as_of, signs_in } = answer.await?;
-                    Ok(Reply { output: encode(&output), as_of, signs_in })
+                    Ok(Reply { output: encode_with_room(&output, OUTPUT_BYTES), as_of, signs_in })
                 })
             };
             Ok(Prepared { digest, run: Box::new(run) })

@@ -195,6 +195,16 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     rmp_serde::to_vec_named(value).expect("a wire type serializes")
 }
 
+/// The same, for values that usually take about `room` bytes: what fits is written without growing.
+///
+/// # Panics
+/// Never for the types of this crate: none of them fails to serialize.
+pub fn encode_with_room<T: Serialize + ?Sized>(value: &T, room: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(room);
+    value.serialize(&mut rmp_serde::Serializer::new(&mut bytes).with_struct_map()).expect("a wire type serializes");
+    bytes
+}
+
 /// Decodes a value that this side keeps or made itself. A peer's is decoded by [`crate::frame::Body::decode`], after its scan.
 ///
 /// # Errors
