@@ -37,14 +37,18 @@ entity! {
 /// `conflict`, `taken` for an id that is there already.
 pub async fn create(cx: Context, input: Create) -> Result<Answer<Session>, Failure> {
     let identity = cx.identity()?.clone();
+    let mut commit = Commit::in_workspace(identity.workspace);
     let id = match input.id {
         Some(id) if cx.services.store.get::<SessionRow>(id).await?.is_some() => return Err(taken().into()),
-        Some(id) => id,
+        Some(id) => {
+            commit = commit.guard(Guard::absent::<SessionRow>(id));
+            id
+        }
         // Nobody has it: looking for it would cost more than making it.
         None => cx.services.clock.id(SessionId::new),
     };
     let session = SessionRow::new(id, identity.workspace, identity.user, input.title, cx.now());
-    let commit = Commit::in_workspace(identity.workspace).guard(Guard::absent::<SessionRow>(id)).put(&session);
+    let commit = commit.put(&session);
     cx.commit(commit, move |revision| session.at(revision)).await
 }
 

@@ -54,7 +54,7 @@ impl Report {
     /// Nothing yet.
     pub(crate) fn new(form: Form) -> Self {
         if form == Form::Table {
-            println!("{:<62} {:>12} {:<10} {:>8} {:>11}", "", "measured", "", "× plain", "target");
+            println!("{:<66} {:>12} {:<10} {:>8} {:>11}", "", "measured", "", "× plain", "target");
         }
         Self { form, missed: 0 }
     }
@@ -76,7 +76,7 @@ impl Report {
         let ratio = ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
         let target = target.map_or(String::new(), thousands);
         let mark = met.map_or("", |met| if met { "met" } else { "missed" });
-        println!("{:<62} {:>12} {unit:<10} {ratio:>8} {target:>11} {mark}", format!("  {what}"), thousands(*value));
+        println!("{:<66} {:>12} {unit:<10} {ratio:>8} {target:>11} {mark}", format!("  {what}"), thousands(*value));
     }
     /// The end.
     pub(crate) fn end(&self) {

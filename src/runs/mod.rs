@@ -41,14 +41,17 @@ pub async fn start(cx: Context, input: Start) -> Result<Answer<Run>, Failure> {
         Fault::invalid("crew", "unknown", format!("there is no crew `{}`; there are: {}", input.crew, known.join(", ")))
     })?;
     inputs::check(crew, &input.inputs)?;
+    let mut commit = Commit::in_workspace(identity.workspace);
     let id = match input.id {
         Some(id) if services.store.get::<RunRow>(id).await?.is_some() => return Err(taken().into()),
-        Some(id) => id,
+        Some(id) => {
+            commit = commit.guard(Guard::absent::<RunRow>(id));
+            id
+        }
         // Nobody has it: looking for it would cost more than making it.
         None => services.clock.id(RunId::new),
     };
     let now = cx.now();
-    let mut commit = Commit::in_workspace(identity.workspace).guard(Guard::absent::<RunRow>(id));
     let session_id = match input.session_id {
         Some(session_id) => {
             let workspace = Value::from(identity.workspace);
