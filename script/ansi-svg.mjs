@@ -1,7 +1,9 @@
-// Reads what a program wrote to a terminal and writes an SVG of what stood there at the end: node script/ansi-svg.mjs COLUMNS TITLE <typescript >picture.svg
+// Reads what a program wrote to a terminal and writes an SVG of what stood there at the end:
+//   node script/ansi-svg.mjs COLUMNS TITLE [FROM TO]… <typescript >picture.svg
+// FROM TO are regular expressions: from the first line that FROM matches up to the next one that TO matches, which stays, only a ⋮ is shown.
 import { readFileSync } from 'node:fs'
 
-const [columns, title] = [Number(process.argv[2]), process.argv[3]]
+const [columns, title, ...cuts] = process.argv.slice(2)
 const CELL = { width: 8.4, height: 19 }
 const EDGE = { x: 18, top: 46, bottom: 18 }
 const PLAIN = { ink: '#d4d7dd', paper: '#16181d', bar: '#22252c', dim: 0.62 }
@@ -26,7 +28,7 @@ function play(text) {
     else if (char === '\n') { row += 1; line() }
     else if (char === '\r') column = 0
     else if (char && char >= ' ') {
-      if (column === columns) { row += 1; column = 0 }
+      if (column === Number(columns)) { row += 1; column = 0 }
       const cells = line()
       while (cells.length < column) cells.push({ char: ' ', style: {} })
       cells[column] = { char, style }
@@ -35,6 +37,25 @@ function play(text) {
   }
   while (lines.length && lines.at(-1).every(cell => cell.char === ' ')) lines.pop()
   return lines
+}
+
+/** The lines without what each pair of `cuts` takes out, one after the other. One that is not found would show something else than was meant. */
+function excerpt(lines, cuts) {
+  const text = lines.map(cells => cells.map(cell => cell.char).join(''))
+  const find = (pattern, after) => {
+    const found = text.findIndex((line, row) => row >= after && new RegExp(pattern).test(line))
+    if (found < 0) throw new Error(`no line matches /${pattern}/ after line ${after}`)
+    return found
+  }
+  const kept = []
+  let shown = 0
+  for (let i = 0; i < cuts.length; i += 2) {
+    const from = find(cuts[i], shown)
+    const indent = text[from].length - text[from].trimStart().length
+    kept.push(...lines.slice(shown, from), [...' '.repeat(indent), '⋮'].map(char => ({ char, style: { dim: true } })))
+    shown = find(cuts[i + 1], from + 1)
+  }
+  return [...kept, ...lines.slice(shown)]
 }
 
 /** The style after an SGR sequence. */
@@ -60,15 +81,18 @@ function styled(style, parameters) {
   return next
 }
 
-/** Neighbouring cells of one style, blanks at the end left out. */
+/** Words of one style that stand together. Where two blanks follow each other a new span begins, since pictures are shown with and without them. */
 function spans(cells) {
   const found = []
+  let open = null
   cells.forEach(({ char, style }, column) => {
-    const last = found.at(-1)
-    if (last && JSON.stringify(last.style) === JSON.stringify(style)) last.text += char
-    else found.push({ column, style, text: char })
+    const blank = char === ' ' && !style.underline
+    if (blank && (cells[column + 1]?.char ?? ' ') === ' ') open = null
+    else if (open && JSON.stringify(open.style) === JSON.stringify(style)) open.text += char
+    else if (blank) open = null
+    else found.push(open = { column, style, text: char })
   })
-  return found.filter(span => span.text.trim() || span.style.underline)
+  return found.map(span => ({ ...span, text: span.text.trimEnd() }))
 }
 
 const escape = text => text.replace(/[&<>"]/g, c => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c])
@@ -85,7 +109,7 @@ function drawn(span, row) {
   return `<text ${attributes.filter(Boolean).join(' ')}>${escape(span.text)}</text>`
 }
 
-const lines = play(readFileSync(0, 'utf8'))
+const lines = excerpt(play(readFileSync(0, 'utf8')), cuts)
 const [width, height] = [Math.ceil(EDGE.x * 2 + columns * CELL.width), EDGE.top + lines.length * CELL.height + EDGE.bottom]
 process.stdout.write(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escape(title)}">
 <title>${escape(title)}</title>
@@ -93,7 +117,7 @@ process.stdout.write(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" h
 <path d="M0 9a9 9 0 0 1 9-9h${width - 18}a9 9 0 0 1 9 9v23H0z" fill="${PLAIN.bar}"/>
 <circle cx="18" cy="16" r="5.5" fill="#f07178"/><circle cx="36" cy="16" r="5.5" fill="#e0af68"/><circle cx="54" cy="16" r="5.5" fill="#9ece6a"/>
 <text x="${width / 2}" y="20" text-anchor="middle" font-family="ui-sans-serif, system-ui, sans-serif" font-size="12" fill="#9aa3b2">${escape(title)}</text>
-<g font-family="ui-monospace, 'SF Mono', 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14" fill="${PLAIN.ink}" style="white-space:pre" xml:space="preserve">
+<g font-family="ui-monospace, 'SF Mono', 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14" fill="${PLAIN.ink}">
 ${lines.flatMap((cells, row) => spans(cells).map(span => drawn(span, row))).join('\n')}
 </g>
 </svg>

@@ -16,7 +16,7 @@ pub(crate) struct Outcome {
     pub(crate) tools: Vec<serde_json::Value>,
 }
 
-/// Reads a whole stream as PROTOCOL has it: a later attempt voids what the one before left unfinished.
+/// Reads a whole stream as the wire has it: a later attempt voids what the one before left unfinished.
 pub(crate) fn outcome(events: &[RunEvent]) -> Outcome {
     let (mut open, mut texts, mut tools) = (BTreeMap::<&str, String>::new(), Vec::new(), Vec::new());
     for event in events {

@@ -73,20 +73,27 @@ async fn a_fault_ends_with_1_and_a_refused_sign_in_with_3() {
     let absent = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057"}"#;
     ended(&mut asking(&server, &token, &["call", "run.get", absent]), 1);
     ended(&mut asking(&server, &token, &["call", "nothing.here"]), 1);
+    let said = ended(&mut asking(&server, &token, &["run", "no-such-crew"]), 1);
+    assert!(said.contains("no-such-crew"), "{said}");
     let said = ended(&mut asking(&server, "no token", &["call", "auth.me"]), 3);
     assert!(said.contains("sign in"), "{said}");
     let mut guess = asking(&server, "", &["call", "auth.me", "--email", ADDRESS]);
     ended(guess.env_remove("CREWLINE_TOKEN").env("CREWLINE_PASSWORD", "a wrong password"), 3);
 }
 
-#[test]
-fn an_operator_is_made_on_the_machine() {
-    let data = tempfile::tempdir().unwrap();
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_is_made_on_the_machine_while_the_server_runs_and_signs_in() {
+    let server = Server::start(Database::Sqlite, &["registration=closed"]).await;
     let mut add = crewline(&["user", "add", ADDRESS, "--operator", "--data"]);
-    add.arg(data.path()).env("CREWLINE_PASSWORD", "a long enough password");
+    add.arg(server.data()).env("CREWLINE_PASSWORD", "a long enough password");
     assert!(ended(&mut add, 0).starts_with(&format!("added operator {ADDRESS}")));
     assert!(ended(&mut add, 1).contains("somebody is registered with this address"));
     ended(add.env("CREWLINE_PASSWORD", "short"), 1);
+
+    let mut me = asking(&server, "", &["call", "auth.me", "--json", "--email", ADDRESS]);
+    me.env_remove("CREWLINE_TOKEN").env("CREWLINE_PASSWORD", "a long enough password");
+    let me = json_lines(&output(&mut me, 0));
+    assert_eq!((&me[0]["user"]["email"], &me[0]["user"]["operator"]), (&ADDRESS.into(), &true.into()));
 }
 
 fn crewline(arguments: &[&str]) -> Command {

@@ -1,6 +1,7 @@
 //! A server that can't start says what is wrong and what to do, and ends with a status that says so.
 
 use std::{
+    fs,
     net::TcpListener,
     process::{Command, Output},
 };
@@ -43,6 +44,16 @@ fn a_setting_that_can_not_be_taken_is_refused_with_its_bounds() {
 #[test]
 fn an_app_folder_that_is_none_is_named() {
     refused(serve(&["--app", "/nowhere/at/all"]), &["/nowhere/at/all"]);
+}
+
+#[test]
+fn an_app_with_problems_is_refused_with_the_place_of_each() {
+    let app = tempfile::tempdir().unwrap();
+    let crew = app.path().join("crews/review");
+    fs::create_dir_all(&crew).unwrap();
+    fs::write(app.path().join("app.yaml"), "name: mine\ntitle: Mine\ndescription: Nothing yet.\ncolour: blue\n").unwrap();
+    fs::write(crew.join("crew.yaml"), "title: Review\n").unwrap();
+    refused(serve(&["--app", &app.path().display().to_string()]), &["app.yaml:4:1: ", "`colour`", "crews/review/crew.yaml:"]);
 }
 
 #[test]
