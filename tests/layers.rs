@@ -43,7 +43,7 @@ fn a_library_is_used_in_its_home_only() {
         let Some(room) = room_of(&file) else { continue };
         for (library, home) in &homes {
             let used = code(&text).any(|line| words_of_paths(line).any(|word| word == library));
-            if used && *home != room {
+            if used && !home.split(", ").any(|home| home.trim_matches('`') == room) {
                 broken.push(format!("{}: {library} lives in {home}", file.display()));
             }
         }

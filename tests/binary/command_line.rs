@@ -93,7 +93,7 @@ async fn an_operator_is_made_on_the_machine_while_the_server_runs_and_signs_in()
     let mut me = asking(&server, "", &["call", "auth.me", "--json", "--email", ADDRESS]);
     me.env_remove("CREWLINE_TOKEN").env("CREWLINE_PASSWORD", "a long enough password");
     let me = json_lines(&output(&mut me, 0));
-    assert_eq!((&me[0]["user"]["email"], &me[0]["user"]["operator"]), (&ADDRESS.into(), &true.into()));
+    assert_eq!((&me[0]["email"], &me[0]["operator"]), (&ADDRESS.into(), &true.into()));
 }
 
 fn crewline(arguments: &[&str]) -> Command {
