@@ -1,6 +1,7 @@
 //! One task a socket: frames in, frames out, and every state of it a plain field. It knows nothing of runs, rooms or rows: requests
 //! go to dispatch, and what is followed is a log with offsets.
 
+mod asking;
 mod deadlines;
 mod following;
 mod opening;
@@ -11,19 +12,19 @@ mod wire;
 
 use std::{future::poll_fn, net::IpAddr, sync::Arc, task::Poll, time::Duration};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use crewline_protocol::{
     MESSAGE_BYTES_BEFORE_SIGN_IN,
     close::CloseCode,
     fault::{Fault, FaultCode},
-    follow::{CREDIT_BYTES, CREDIT_CAP_BYTES, EndedWhy, SubscribeOptions, Target},
-    frame::{Body, ClientFrame, ServerFrame},
+    follow::EndedWhy,
+    frame::{Body, ServerFrame},
     opening::{Goaway, GoawayWhy, Notice, ReplyOptions},
-    value::{ConnectionId, Offset, encode},
+    value::{ConnectionId, encode},
 };
 use futures::{
     FutureExt, StreamExt,
-    future::{AbortHandle, Abortable, BoxFuture},
+    future::{AbortHandle, BoxFuture},
     stream::FuturesUnordered,
 };
 use tokio::{
@@ -34,17 +35,16 @@ use tracing::{debug, info};
 
 use self::{
     deadlines::{Deadlines, Due},
-    following::{ReadWanted, Subscriptions, refuse},
+    following::{ReadWanted, Subscriptions},
     outbox::Outbox,
     wire::{Event, Wire},
 };
 use crate::{
     access::{Identity, Refused},
     context::Services,
-    dispatch::{Begun, Reply, Router},
+    dispatch::{Reply, Router},
     hub::{Letters, Mailbox, Registered},
     store::{Block, StreamHead},
-    stream::Wanted,
 };
 
 /// Messages that are answered in one flush at most, so that none waits long for the others.
@@ -55,8 +55,6 @@ const FED_BYTES: usize = 256 << 10;
 const READ_BYTES: usize = 256 << 10;
 /// How long requests that came before a bad frame may take until the connection is closed for it.
 const CARRY_OUT: Duration = Duration::from_secs(1);
-/// A client that asks for too much at once is told to wait this long.
-const TOO_MANY_RETRY_MS: i64 = 100;
 
 /// What a connection shares with the rest of its node.
 #[derive(Clone)]
@@ -323,113 +321,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
             Event::Violation(what) => return Err(Ended::malformed(what)),
             Event::TooLarge => return Err(Ended::close(CloseCode::TooLarge, "a message is larger than the limit of 1 MiB")),
         }
-        Ok(())
-    }
-
-    /// Carries out the message's frames, as long as work may be begun.
-    fn read_frames(&mut self) -> Result<(), Ended> {
-        while !self.message.is_empty() && self.begins_work() {
-            // The bytes are held apart from `self` while a frame borrows them.
-            let message = self.message.clone();
-            let mut rest: &[u8] = &message;
-            let frame = ClientFrame::read(&mut rest).map_err(Ended::malformed)?;
-            self.message.advance(message.len() - rest.len());
-            self.on_frame(frame)?;
-        }
-        Ok(())
-    }
-
-    fn on_frame(&mut self, frame: ClientFrame<'_>) -> Result<(), Ended> {
-        if (self.phase == Phase::Silent) != matches!(frame, ClientFrame::Hello(_)) {
-            return Err(Ended::malformed("hello is the first frame, and comes once"));
-        }
-        match frame {
-            ClientFrame::Hello(body) => self.hello(body)?,
-            ClientFrame::Request { id, operation, input, options } => {
-                if id <= self.last_request {
-                    return Err(Ended::malformed(format_args!("request {id} does not come after {}", self.last_request)));
-                }
-                self.last_request = id;
-                self.request(id, operation, input, options);
-            }
-            ClientFrame::Cancel { id } => {
-                let request = self.open.iter().find(|request| request.id == id);
-                if let Some(abort) = request.and_then(|request| request.abort.as_ref()) {
-                    abort.abort();
-                }
-            }
-            ClientFrame::Subscribe { sub, target, options } => {
-                if sub <= self.last_sub {
-                    return Err(Ended::malformed(format_args!("subscription {sub} does not come after {}", self.last_sub)));
-                }
-                self.last_sub = sub;
-                if let Err(fault) = self.subscribe(sub, target, options) {
-                    refuse(sub, fault, &mut self.outbox);
-                }
-            }
-            ClientFrame::Credit { sub, bytes } => {
-                self.subscriptions.grant(sub, bytes).map_err(|_| Ended::malformed("a grant of credit below 1"))?;
-            }
-            ClientFrame::Unsubscribe { sub } => self.subscriptions.remove(sub),
-            ClientFrame::Presence { .. } | ClientFrame::Pong(_) => {}
-            ClientFrame::Ping(nonce) => {
-                self.outbox.control(&ServerFrame::Pong(nonce));
-            }
-        }
-        Ok(())
-    }
-
-    fn request(&mut self, id: u64, operation: &str, input: Body<'_>, options: Option<Body<'_>>) {
-        let begun = if self.draining {
-            Err(Fault::new(FaultCode::Unavailable, "this server is leaving: connect anew and send it again with the same key"))
-        } else if self.open.len() >= self.node.services.settings.requests as usize {
-            let message = format!("{} requests are open at once here: wait for some", self.open.len());
-            Err(Fault::new(FaultCode::TooMany, message).after_ms(TOO_MANY_RETRY_MS))
-        } else {
-            let Node { services, router } = &self.node;
-            router.begin(services, self.identity.as_ref(), self.address, operation, input, options)
-        };
-        let Begun { mut reply, cancellable, may_sign_in } = match begun {
-            Ok(begun) => begun,
-            Err(fault) => return fault_frame(&mut self.outbox, id, &fault),
-        };
-        // Most reads are done at the first look: they cost no task, no queue and no second look.
-        if !may_sign_in && let Some(reply) = (&mut reply).now_or_never() {
-            return self.reply(id, reply);
-        }
-        let waited = async move { Done::Request(id, reply.await) };
-        let (abort, registration) = AbortHandle::new_pair();
-        let waited = Abortable::new(waited, registration).map(move |done| done.unwrap_or(Done::Cancelled(id)));
-        self.open.push(OpenRequest { id, abort: cancellable.then_some(abort), may_sign_in });
-        self.requests.push(waited.boxed());
-    }
-
-    fn subscribe(&mut self, sub: u64, target: Body<'_>, options: Option<Body<'_>>) -> Result<(), Fault> {
-        let target: Target = target.decode()?;
-        let options: SubscribeOptions = options.map(Body::decode).transpose()?.unwrap_or_default();
-        let from = options.from.unwrap_or_default();
-        if from < 0 {
-            return Err(Fault::invalid("from", "range", "an offset is 0 or more"));
-        }
-        let credit = options.credit.unwrap_or(CREDIT_BYTES).min(CREDIT_CAP_BYTES);
-        if credit < 0 {
-            return Err(Fault::invalid("credit", "range", "credit is 0 or more"));
-        }
-        if self.draining {
-            return Err(Fault::new(FaultCode::Unavailable, "this server is leaving: connect anew and subscribe there"));
-        }
-        let limit = self.node.services.settings.subscriptions;
-        if self.subscriptions.len() >= limit as usize {
-            let message = format!("{limit} subscriptions are open at once here: end some");
-            return Err(Fault::new(FaultCode::TooMany, message).after_ms(TOO_MANY_RETRY_MS));
-        }
-        let Node { services, router } = &self.node;
-        let head = router.follow(services, self.identity.as_ref(), target.run)?;
-        // Followed before the head is read, so that nothing falls between.
-        let following = services.hub.follow(target.run, &self.mailbox, sub);
-        let wanted = target.only.map_or(Wanted::All, Wanted::Only);
-        self.subscriptions.add(sub, target.run, wanted, Offset(from), credit, following);
-        self.requests.push(async move { Done::Followed(sub, head.await) }.boxed());
         Ok(())
     }
 
