@@ -61,8 +61,9 @@ start_postgres() {
     cd /
     "${as[@]}" "$programs/initdb" -D "$folder/data" -U crewline --auth=trust --encoding=UTF8 --locale=C >"$folder/../initdb.log" 2>&1 ||
       { cat "$folder/../initdb.log" >&2; exit 1; }
+    # As durable as it comes; room for its log, so that no checkpoint comes in between what is measured.
     "${as[@]}" "$programs/pg_ctl" -D "$folder/data" -w -t 60 -l "$folder/log" \
-      -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$folder -c max_connections=300" start >/dev/null
+      -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$folder -c max_connections=300 -c max_wal_size=4GB -c checkpoint_timeout=30min" start >/dev/null
   ) || die "PostgreSQL did not start; its log is $folder/log."
   echo "postgres://crewline@127.0.0.1:$port/postgres"
 }

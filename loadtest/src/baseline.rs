@@ -29,6 +29,9 @@ use crate::wire::Error;
 /// Messages that wait for a follower; the publisher waits when there are as many.
 const QUEUE: usize = 256;
 
+/// Messages that are published at once, as events come in groups from a store.
+const BURST: u32 = 64;
+
 /// How a baseline is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Way {
@@ -50,7 +53,7 @@ impl Way {
 pub(crate) enum Order {
     /// This socket gets what is published.
     Follow,
-    /// Publish so many messages of so many bytes.
+    /// Publish so many messages of so many bytes, in bursts, of which the last is whole too.
     Publish { messages: u32, bytes: u32 },
 }
 
@@ -173,11 +176,13 @@ fn carry_out(order: &Order, queue: &mpsc::Sender<Bytes>, followers: &Followers) 
         Order::Publish { messages, bytes } => {
             let followers = followers.lock().unwrap_or_else(PoisonError::into_inner).clone();
             tokio::spawn(async move {
-                for _ in 0..messages {
+                for _ in 0..messages.div_ceil(BURST) {
                     let message = Bytes::from(vec![7; bytes as usize]);
                     for follower in &followers {
-                        if follower.send(message.clone()).await.is_err() {
-                            return;
+                        for _ in 0..BURST {
+                            if follower.send(message.clone()).await.is_err() {
+                                return;
+                            }
                         }
                     }
                 }

@@ -22,9 +22,9 @@ const RATE: &str = "simulated_tokens_per_s=4000";
 const EVENT_BYTES: u32 = 64;
 
 pub(crate) async fn run(plan: &Plan, report: &mut Report) -> Result<(), Error> {
-    let plain = baseline(Way::Plain, 500).await?;
+    let plain = baseline(Way::Plain, 512).await?;
     report.figure(&Figure::new(format!("plain broadcast to {FOLLOWERS}"), plain, "/s a core").beside(plain));
-    let skeleton = baseline(Way::Skeleton, 3_000).await?;
+    let skeleton = baseline(Way::Skeleton, 4_096).await?;
     report.figure(&Figure::new(format!("skeleton broadcast to {FOLLOWERS}"), skeleton, "/s a core").beside(plain));
 
     let server = Process::crewline(&plan.server, None, &[RATE, "answer_bytes=131072"], Cores::First)?;
