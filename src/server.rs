@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -110,6 +111,15 @@ fn without_user(url: &str) -> String {
     }
 }
 
+/// Makes the data folder when it is missing, for its owner alone: passwords' hashes, the signing key and what people write are in it.
+/// One that is there keeps the rights that somebody gave it.
+///
+/// # Errors
+/// Where it can't be made.
+pub fn make_data_folder(data: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data)
+}
+
 impl Server {
     /// Starts a server; it serves when this returns.
     ///
@@ -118,7 +128,7 @@ impl Server {
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let Options { listen, data, database, app, settings } = options;
         let location = location(&data, database.as_deref())?;
-        std::fs::create_dir_all(&data).map_err(|error| StartError::Data(data.clone(), error))?;
+        make_data_folder(&data).map_err(|error| StartError::Data(data.clone(), error))?;
         let app = match app {
             Some(folder) => App::read(&folder).map_err(|problems| StartError::App(folder, problems))?,
             None => App::built_in(),
@@ -204,4 +214,24 @@ fn listen_on(address: SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_new_data_folder_is_its_owners_alone_and_one_that_is_there_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (new, old) = (folder.path().join("new"), folder.path().join("old"));
+        let rights = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        make_data_folder(&new).unwrap();
+        assert_eq!(rights(&new), 0o700);
+        std::fs::create_dir(&old).unwrap();
+        std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o750)).unwrap();
+        make_data_folder(&old).unwrap();
+        assert_eq!(rights(&old), 0o750);
+    }
 }

@@ -52,7 +52,7 @@ impl Add {
     async fn run(self) -> Result<(), Failure> {
         let location = server::location(&self.data, self.database.as_deref()).map_err(|error| Failure::Usage(error.to_string()))?;
         if self.database.is_none() {
-            std::fs::create_dir_all(&self.data)
+            server::make_data_folder(&self.data)
                 .map_err(|error| Failure::Usage(format!("the data folder {} can't be used: {error}", self.data.display())))?;
         }
         let name = self.name.unwrap_or_else(|| self.email.split('@').next().unwrap_or_default().to_owned());
