@@ -12,6 +12,7 @@ use crewline_protocol::{
 };
 use futures::future::BoxFuture;
 use ring::digest::{SHA256, digest};
+use serde::Deserialize;
 use tracing::{Instrument, debug_span, error, warn};
 
 use crate::{
@@ -127,8 +128,9 @@ impl Router {
         input: Body<'_>,
         options: Option<Body<'_>>,
     ) -> Result<Begun, Fault> {
-        let options: RequestOptions = options.map(Body::decode).transpose()?.unwrap_or_default();
-        let Some(Route { spec, prepare }) = self.routes.get(operation) else {
+        let route = self.routes.get(operation);
+        let options = options_of(options, route)?;
+        let Some(Route { spec, prepare }) = route else {
             return Err(Fault::new(FaultCode::UnknownOperation, format!("there is no operation `{}`", operation.escape_debug())));
         };
         let now = services.clock.now();
@@ -161,6 +163,14 @@ impl Router {
         })
     }
 
+    /// Passes who may follow something at all.
+    ///
+    /// # Errors
+    /// `unauthenticated` or `forbidden`.
+    pub fn may_follow(&self, services: &Services, identity: Option<&Arc<Identity>>) -> Result<(), Fault> {
+        policy::check(identity.map(AsRef::as_ref), Access::Viewer, services.clock.now())
+    }
+
     /// Begins to follow a run: whether this principal may, and where its stream stands.
     ///
     /// # Errors
@@ -171,7 +181,7 @@ impl Router {
         identity: Option<&Arc<Identity>>,
         run: RunId,
     ) -> Result<BoxFuture<'static, Result<StreamHead, Fault>>, Fault> {
-        policy::check(identity.map(AsRef::as_ref), Access::Viewer, services.clock.now())?;
+        self.may_follow(services, identity)?;
         let Some(workspace) = identity.map(|identity| identity.workspace) else { return Err(Fault::not_found()) };
         let services = services.clone();
         Ok(Box::pin(async move {
@@ -261,6 +271,20 @@ fn fault_of(failure: Failure, services: &Services, operation: &str) -> Fault {
             fault
         }
     }
+}
+
+/// A request's options. A key that comes with anything but a mutation is ignored, whatever it is.
+fn options_of(options: Option<Body<'_>>, route: Option<&Route>) -> Result<RequestOptions, Fault> {
+    #[derive(Default, Deserialize)]
+    struct Unkeyed {
+        timeout_ms: Option<u64>,
+        trace: Option<String>,
+    }
+    if route.is_some_and(|route| route.spec.kind == Kind::Mutation) {
+        return options.map(Body::decode).transpose().map(Option::unwrap_or_default);
+    }
+    let Unkeyed { timeout_ms, trace } = options.map(Body::decode).transpose()?.unwrap_or_default();
+    Ok(RequestOptions { key: None, timeout_ms, trace })
 }
 
 fn mutation_key(key: Option<&str>, now: Millis) -> Result<MutationKey, Fault> {

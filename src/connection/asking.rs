@@ -99,6 +99,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
     }
 
     fn subscribe(&mut self, sub: u64, target: Body<'_>, options: Option<Body<'_>>) -> Result<(), Fault> {
+        let Node { services, router } = &self.node;
+        router.may_follow(services, self.identity.as_ref())?;
         let target: Target = target.decode()?;
         let options: SubscribeOptions = options.map(Body::decode).transpose()?.unwrap_or_default();
         let from = options.from.unwrap_or_default();
@@ -112,12 +114,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
         if self.draining {
             return Err(Fault::new(FaultCode::Unavailable, "this server is leaving: connect anew and subscribe there"));
         }
-        let limit = self.node.services.settings.subscriptions;
+        let limit = services.settings.subscriptions;
         if self.subscriptions.len() >= limit as usize {
             let message = format!("{limit} subscriptions are open at once here: end some");
             return Err(Fault::new(FaultCode::TooMany, message).after_ms(TOO_MANY_RETRY_MS));
         }
-        let Node { services, router } = &self.node;
         let head = router.follow(services, self.identity.as_ref(), target.run)?;
         // Followed before the head is read, so that nothing falls between.
         let following = services.hub.follow(target.run, &self.mailbox, sub);

@@ -177,13 +177,20 @@ impl Subscriptions {
 
     /// Turns the logs' events into frames, a block a turn, as far as credit and the outbox go; says what must be read for more.
     pub(super) fn send(&mut self, outbox: &mut Outbox, reads: &mut Vec<ReadWanted>) {
-        while self.credit > 0 && outbox.has_room_for_events() {
-            let Some(sub) = self.turns.pop_front() else { return };
+        let mut held_up = VecDeque::new();
+        while outbox.has_room_for_events() {
+            let Some(sub) = self.turns.pop_front() else { break };
             let Some(subscription) = self.open.get_mut(&sub) else { continue };
             subscription.in_turn = false;
             match subscription.turn(sub, &mut self.credit, outbox) {
                 Turn::Sent => self.take_turn(sub),
-                Turn::Waits | Turn::OutOfCredit => {}
+                Turn::Waits => {}
+                // Its own grant brings a subscription its turn again; the connection's is for all that it holds up.
+                Turn::OutOfCredit if subscription.credit <= 0 => {}
+                Turn::OutOfCredit => {
+                    subscription.in_turn = true;
+                    held_up.push_back(sub);
+                }
                 Turn::Reads(wanted) => {
                     subscription.state = State::Reading;
                     reads.push(wanted);
@@ -195,6 +202,7 @@ impl Subscriptions {
                 }
             }
         }
+        self.turns.append(&mut held_up);
     }
 
     fn take_turn(&mut self, sub: u64) {
@@ -209,17 +217,16 @@ impl Subscriptions {
 
 impl Subscription {
     fn turn(&mut self, sub: u64, connection_credit: &mut i64, outbox: &mut Outbox) -> Turn {
-        if self.credit <= 0 {
+        let next = self.next_block();
+        let (head, complete) = self.following.tail.head();
+        // Only events cost credit: an end is told also to who has none left.
+        if next.is_none() && self.position >= head {
+            return if complete { Turn::Complete } else { Turn::Waits };
+        }
+        if self.credit <= 0 || *connection_credit <= 0 {
             return Turn::OutOfCredit;
         }
-        let Some(next) = self.next_block() else {
-            let (head, complete) = self.following.tail.head();
-            return match (self.position < head, complete) {
-                (true, _) => Turn::Reads(ReadWanted { sub, run: self.run, after: self.position }),
-                (false, true) => Turn::Complete,
-                (false, false) => Turn::Waits,
-            };
-        };
+        let Some(next) = next else { return Turn::Reads(ReadWanted { sub, run: self.run, after: self.position }) };
         let block = &next.block;
         let skip = self.position.0 + 1 - block.first.0;
         let merged = if skip == 0 && self.wanted == Wanted::All {

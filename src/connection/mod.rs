@@ -154,6 +154,8 @@ enum Wake {
 enum Ended {
     /// The socket is gone.
     Gone,
+    /// The client closes.
+    Left,
     /// The server closes, and says why.
     Close(CloseCode, Fault),
 }
@@ -317,6 +319,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
             }
             Event::Heard => self.deadlines.heard(Instant::now()),
             Event::Flushed => {}
+            Event::Left => return Err(Ended::Left),
             Event::Gone => return Err(Ended::Gone),
             Event::Violation(what) => return Err(Ended::malformed(what)),
             Event::TooLarge => return Err(Ended::close(CloseCode::TooLarge, "a message is larger than the limit of 1 MiB")),
@@ -411,9 +414,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
     }
 
     async fn finish_requests(&mut self) {
-        while !self.open.is_empty()
-            && let Some(done) = self.requests.next().await
-        {
+        while let Some(done) = self.requests.next().await {
             if self.on_done(done).is_err() {
                 return;
             }
@@ -421,9 +422,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
     }
 
     async fn leave(mut self, ended: Ended) {
-        let Ended::Close(code, fault) = ended else {
-            debug!(connection = %self.id, "the socket is gone");
-            return;
+        let (code, fault) = match ended {
+            Ended::Close(code, fault) => (code, fault),
+            Ended::Left => {
+                debug!(connection = %self.id, "the client left");
+                return self.wire.answer_close().await;
+            }
+            Ended::Gone => {
+                debug!(connection = %self.id, "the socket is gone");
+                return;
+            }
         };
         info!(connection = %self.id, code = code.code(), reason = %fault.message, "closed");
         if code == CloseCode::ProtocolError {

@@ -19,7 +19,7 @@ use crewline_protocol::{
 };
 use serde_json::json;
 use tokio::time::{Instant, advance};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 
 use super::Place;
 use crate::{
@@ -433,4 +433,68 @@ async fn the_sweep_brings_what_a_lost_hint_did_not() {
     assert!(tokio::time::timeout(ms(1_000), peer.hear()).await.is_err(), "no hint came");
     sweep(&stage.node.services).await;
     assert!(matches!(peer.hear().await, Heard::Events { span: 1, .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clients_close_is_answered_with_its_own_code() {
+    let stage = Stage::new(Settings::default()).await;
+    for code in [CloseCode::Normal, CloseCode::GoingAway] {
+        let mut peer = stage.signed_in().await;
+        let frame = CloseFrame { code: code.code().into(), reason: "".into() };
+        peer.say_message(Message::Close(Some(frame))).await;
+        assert_eq!(peer.hear().await, Heard::Closed(Some(code)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_costs_no_credit() {
+    let stage = Stage::new(Settings::default()).await;
+    let run = started(&stage).await;
+    stage.append(run, &[delta("a"), finished()]).await;
+    let mut peer = stage.signed_in().await;
+    peer.follow(1, run, json!({ "from": 2, "credit": 0 })).await;
+    assert!(matches!(peer.hear().await, Heard::Subscribed(1, SubscribedRun { complete: true, .. })));
+    assert!(matches!(peer.hear().await, Heard::Ended(1, Offset(2), ended) if ended.why == EndedWhy::Complete));
+    // The last events take the balance below 0, and the end comes all the same.
+    peer.follow(2, run, json!({ "credit": 1 })).await;
+    assert!(matches!(peer.hear().await, Heard::Subscribed(2, _)));
+    assert!(matches!(peer.hear().await, Heard::Events { sub: 2, offset: Offset(2), .. }));
+    assert!(matches!(peer.hear().await, Heard::Ended(2, Offset(2), ended) if ended.why == EndedWhy::Complete));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscribe_before_a_bad_frame_is_answered() {
+    let stage = Stage::new(Settings::default()).await;
+    let run = started(&stage).await;
+    let mut peer = stage.signed_in().await;
+    let target = encode(&json!({ "run": run }));
+    let mut message = Vec::new();
+    ClientFrame::Subscribe { sub: 1, target: Body::own(&target), options: None }.write(&mut message);
+    message.push(0xc1);
+    peer.say_bytes(message).await;
+    assert!(matches!(peer.hear().await, Heard::Subscribed(1, _)));
+    assert_eq!(ended(&mut peer).await, end(CloseCode::ProtocolError));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_told_what_is_wrong_with_a_target_that_only_members_may_name() {
+    let stage = Stage::new(Settings::default()).await;
+    let mut peer = stage.connect().await;
+    peer.hello(None).await;
+    let target = encode(&json!({ "run": "x" }));
+    peer.say(&[ClientFrame::Subscribe { sub: 1, target: Body::own(&target), options: None }]).await;
+    let Heard::Ended(1, _, ended) = peer.hear().await else { panic!() };
+    assert_eq!(ended.fault.map(|fault| fault.code), Some(FaultCode::Unauthenticated));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_comes_with_a_read_is_ignored_whatever_it_is() {
+    let stage = Stage::new(Settings::default()).await;
+    let mut peer = stage.signed_in().await;
+    for (key, id) in [json!({ "key": 5 }), json!({ "key": "x" }), json!({ "key": [] })].iter().zip(1..) {
+        let options = encode(key);
+        let request = ClientFrame::Request { id, operation: "auth.me", input: Body::own(&[0x80]), options: Some(Body::own(&options)) };
+        peer.say(&[request]).await;
+        assert!(matches!(peer.hear().await, Heard::Reply(of, ..) if of == id), "{key}");
+    }
 }

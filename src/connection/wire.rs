@@ -42,7 +42,9 @@ pub(super) enum Event {
     Heard,
     /// Everything that was fed is with the operating system.
     Flushed,
-    /// The peer has closed, or the socket broke.
+    /// The peer closes, and waits for the same.
+    Left,
+    /// The socket broke.
     Gone,
     /// The peer broke the WebSocket protocol, or sent text.
     Violation(&'static str),
@@ -102,6 +104,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.socket.next().now_or_never().map(event)
     }
 
+    /// Answers the peer's close with the same (RFC 6455, section 5.5.1), within a bounded time. What waits goes before it.
+    pub(super) async fn answer_close(mut self) {
+        // tungstenite has the answer ready when it hands the peer's close on, and brings it out as it is read on.
+        let answer = async { while let Some(Ok(_)) = self.socket.next().await {} };
+        let _ = tokio::time::timeout(LAST_WORDS, answer).await;
+    }
+
     /// Says the last words, closes with this code, and lets the peer close too, all within a bounded time.
     pub(super) async fn close(mut self, last_words: Vec<u8>, code: CloseCode) {
         let goodbye = async {
@@ -125,11 +134,11 @@ fn event(next: Option<Result<Message, Error>>) -> Event {
         Some(Ok(Message::Binary(bytes))) => Event::Message(bytes),
         Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Event::Heard,
         Some(Ok(Message::Text(_))) => Event::Violation("a text message: messages are binary"),
-        Some(Ok(Message::Close(_))) | None => Event::Gone,
+        Some(Ok(Message::Close(_))) => Event::Left,
         Some(Err(Error::Capacity(_))) => Event::TooLarge,
         Some(Err(Error::Protocol(_))) => Event::Violation("the WebSocket protocol was broken"),
         Some(Err(Error::Utf8(_))) => Event::Violation("a text message that is no UTF-8"),
-        Some(Err(_)) => Event::Gone,
+        Some(Err(_)) | None => Event::Gone,
     }
 }
 

@@ -43,13 +43,14 @@ fn token_routes(services: Arc<Services>, origins: Arc<Origins>) -> BoxedFilter<(
     let preflight = warp::path!("token").and(warp::options()).and(warp::header::headers_cloned());
     let preflight = preflight.map(move |headers: HeaderMap| token::preflight(&allowed, &headers));
     let ask = warp::path!("token").and(warp::post()).and(warp::header::headers_cloned()).and(warp::ext::get::<From>());
-    let ask = ask.and(warp::body::content_length_limit(token::BODY_BYTES)).and(warp::body::form::<token::Form>());
+    let form = warp::body::content_length_limit(token::BODY_BYTES).and(warp::body::form::<token::Form>());
+    let ask = ask.and(form.map(Ok::<_, token::Problem>).recover(unreadable).unify());
     let ask = ask.then(move |headers: HeaderMap, From(address), form| {
         let (services, origins) = (services.clone(), origins.clone());
         async move { token::answer(&services, &origins, address, &headers, form).await }
     });
     let otherwise = warp::path!("token").map(|| not_allowed("POST, OPTIONS"));
-    preflight.or(ask).unify().recover(unreadable).unify().or(otherwise).unify().boxed()
+    preflight.or(ask).unify().or(otherwise).unify().boxed()
 }
 
 /// For who opens the server's address in a browser.
@@ -63,19 +64,19 @@ fn page() -> BoxedFilter<(Response,)> {
 }
 
 /// A body of `/token` that is no form, in the words of its endpoint.
-async fn unreadable(rejection: Rejection) -> Result<Response, Rejection> {
-    let answer = if rejection.find::<reject::LengthRequired>().is_some() {
+async fn unreadable(rejection: Rejection) -> Result<Result<token::Form, token::Problem>, Rejection> {
+    let problem = if rejection.find::<reject::LengthRequired>().is_some() {
         token::unreadable(StatusCode::LENGTH_REQUIRED, "the request has no content-length")
     } else if rejection.find::<reject::PayloadTooLarge>().is_some() {
         token::unreadable(StatusCode::PAYLOAD_TOO_LARGE, "the request's body is larger than 16 KiB")
     } else if rejection.find::<reject::UnsupportedMediaType>().is_some() {
-        token::unreadable(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the request's body is not application/x-www-form-urlencoded")
+        token::unreadable(StatusCode::BAD_REQUEST, "the request's body is not application/x-www-form-urlencoded")
     } else if rejection.find::<warp::body::BodyDeserializeError>().is_some() {
         token::unreadable(StatusCode::BAD_REQUEST, "the request's body is no form")
     } else {
         return Err(rejection);
     };
-    Ok(answer)
+    Ok(Err(problem))
 }
 
 async fn rejected(_: Rejection) -> Result<Response, Infallible> {

@@ -46,7 +46,7 @@ struct Tokens<'a> {
 
 /// RFC 6749, section 5.2.
 #[derive(Debug, Serialize)]
-struct Problem {
+pub(super) struct Problem {
     #[serde(skip)]
     status: StatusCode,
     #[serde(skip)]
@@ -59,12 +59,22 @@ struct Problem {
 }
 
 /// Answers a request for tokens.
-pub(super) async fn answer(services: &Services, origins: &Origins, address: IpAddr, headers: &HeaderMap, form: Form) -> Response {
+pub(super) async fn answer(
+    services: &Services,
+    origins: &Origins,
+    address: IpAddr,
+    headers: &HeaderMap,
+    form: Result<Form, Problem>,
+) -> Response {
     let origin = origins.of(headers);
     if origin == Origin::Foreign {
         return foreign();
     }
-    let response = match grant(services, address, headers, form).await {
+    let granted = match form {
+        Ok(form) => grant(services, address, headers, form).await,
+        Err(unreadable) => Err(unreadable),
+    };
+    let response = match granted {
         Ok(grant) => tokens(&grant, &origin, services.clock.now()),
         Err(problem) if problem.ends_cookie => with(refuse(&problem), header::SET_COOKIE, &cookie("", 0, &origin)),
         Err(problem) => refuse(&problem),
@@ -86,8 +96,8 @@ pub(super) fn preflight(origins: &Origins, headers: &HeaderMap) -> Response {
 }
 
 /// What is wrong with a body that could not be read, as this endpoint says it.
-pub(super) fn unreadable(status: StatusCode, what: &str) -> Response {
-    refuse(&Problem::new(status, "invalid_request", what))
+pub(super) fn unreadable(status: StatusCode, what: &str) -> Problem {
+    Problem::new(status, "invalid_request", what)
 }
 
 async fn grant(services: &Services, address: IpAddr, headers: &HeaderMap, form: Form) -> Result<Grant, Problem> {
