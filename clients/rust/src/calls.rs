@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use crewline_protocol::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::{Clock, error::CallError};
+use crate::{Clock, error::CallError, turns::Turns};
 
 /// How often a request is sent again after faults that ask for it, before the fault is its answer.
 const TRIES: u32 = 6;
@@ -64,10 +64,8 @@ impl Call {
 pub(crate) struct Calls {
     open: BTreeMap<u64, Call>,
     last: u64,
-    /// To be sent now.
-    ready: VecDeque<u64>,
-    /// To be sent later, after a fault that asks for it.
-    delayed: BTreeSet<(Instant, u64)>,
+    /// To be sent now, or later after a fault that asks for it.
+    turns: Turns,
     /// By the id that they have on this connection.
     sent: HashMap<u64, u64>,
 }
@@ -79,12 +77,12 @@ impl Calls {
     pub(crate) fn add(&mut self, call: Call) {
         self.last += 1;
         self.open.insert(self.last, call);
-        self.ready.push_back(self.last);
+        self.turns.now(self.last);
     }
     /// The next one to send; it has to be noted with [`Self::sent_as`] or taken out with [`Self::remove`].
     pub(crate) fn next_ready(&mut self) -> Option<(u64, &Call)> {
         loop {
-            let number = self.ready.pop_front()?;
+            let number = self.turns.next()?;
             if self.open.get(&number).is_some_and(|call| !call.is_abandoned()) {
                 return self.open.get(&number).map(|call| (number, call));
             }
@@ -115,19 +113,16 @@ impl Calls {
         if call.tries > TRIES {
             return self.open.remove(&number);
         }
-        self.delayed.insert((now + wait, number));
+        self.turns.at(now + wait, number);
         None
     }
     /// When the next delayed one is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.delayed.first().map(|(due, _)| *due)
+        self.turns.next_due()
     }
     /// Makes ready what is due.
     pub(crate) fn wake(&mut self, now: Instant) {
-        while let Some((due, number)) = self.delayed.first().copied().filter(|(due, _)| *due <= now) {
-            self.delayed.remove(&(due, number));
-            self.ready.push_back(number);
-        }
+        self.turns.wake(now);
     }
     /// Forgets those whose callers have gone, and gives the ids under which the server works on them.
     pub(crate) fn drop_abandoned(&mut self) -> Vec<u64> {
@@ -143,14 +138,12 @@ impl Calls {
     pub(crate) fn disconnected(&mut self) {
         self.open.retain(|_, call| call.answer.is_some() && !call.is_abandoned());
         self.sent.clear();
-        self.delayed.clear();
-        self.ready = self.open.keys().copied().collect();
+        self.turns.restart(self.open.keys().copied());
     }
     /// Takes all out.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Call> {
         self.sent.clear();
-        self.delayed.clear();
-        self.ready.clear();
+        self.turns = Turns::default();
         std::mem::take(&mut self.open).into_values()
     }
 }

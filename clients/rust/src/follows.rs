@@ -1,7 +1,7 @@
 //! Runs that are followed: where each stands, what of it was read, and how much credit it is owed. They outlive connections.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -20,6 +20,7 @@ use crate::{
     Clock,
     error::{FollowError, Stopped},
     run_stream::{Delivery, Taken},
+    turns::Turns,
 };
 
 /// The least bytes that an `events` frame has on the wire: it bounds how many frames a window of credit can hold.
@@ -81,8 +82,8 @@ pub(crate) struct Overdrawn;
 pub(crate) struct Follows {
     open: BTreeMap<u64, Follow>,
     last: u64,
-    ready: VecDeque<u64>,
-    delayed: BTreeSet<(Instant, u64)>,
+    /// To be subscribed to now, or later when nothing came of the last time.
+    turns: Turns,
     by_sub: HashMap<u64, u64>,
     /// The connection's credit to begin with, raised so that it holds every window: one reader who stops then never holds up another.
     connection_window: i64,
@@ -95,7 +96,7 @@ impl Follows {
     pub(crate) fn add(&mut self, follow: Follow) {
         self.last += 1;
         self.open.insert(self.last, follow);
-        self.ready.push_back(self.last);
+        self.turns.now(self.last);
     }
     /// A connection was made: with this credit, and with positions that mean nothing any more where the epoch is another.
     pub(crate) fn connected(&mut self, credit_bytes: u64, another_epoch: bool) {
@@ -109,15 +110,14 @@ impl Follows {
     pub(crate) fn disconnected(&mut self) {
         self.open.retain(|_, follow| !follow.queue.is_closed());
         self.by_sub.clear();
-        self.delayed.clear();
-        self.ready = self.open.keys().copied().collect();
+        self.turns.restart(self.open.keys().copied());
         for follow in self.open.values_mut() {
             (follow.sub, follow.held, follow.owed) = (None, 0, 0);
         }
     }
     /// Writes the `subscribe` of everything that is ready.
     pub(crate) fn subscribe_ready(&mut self, next_sub: &mut u64, mut say: impl FnMut(ClientFrame<'_>)) {
-        while let Some(number) = self.ready.pop_front() {
+        while let Some(number) = self.turns.next() {
             let Some(follow) = self.open.get_mut(&number) else { continue };
             *next_sub += 1;
             let sub = *next_sub;
@@ -239,14 +239,11 @@ impl Follows {
     }
     /// When the next one is to be subscribed to again.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.delayed.first().map(|(due, _)| *due)
+        self.turns.next_due()
     }
     /// Makes ready what is due.
     pub(crate) fn wake(&mut self, now: Instant) {
-        while let Some((due, number)) = self.delayed.first().copied().filter(|(due, _)| *due <= now) {
-            self.delayed.remove(&(due, number));
-            self.ready.push_back(number);
-        }
+        self.turns.wake(now);
     }
     /// Ends all.
     pub(crate) fn stop(&mut self, stopped: &Stopped) {
@@ -272,10 +269,10 @@ impl Follows {
         let Some(follow) = self.open.get_mut(&number) else { return };
         follow.sub = None;
         if follow.tries == 0 {
-            self.ready.push_back(number);
+            self.turns.now(number);
         } else {
             let wait = clock.jitter(AGAIN.0, AGAIN.1, follow.tries);
-            self.delayed.insert((Instant::now() + wait, number));
+            self.turns.at(Instant::now() + wait, number);
         }
     }
     fn finish(&mut self, sub: u64, end: Result<(), FollowError>) {

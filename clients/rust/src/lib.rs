@@ -13,6 +13,7 @@ mod link;
 mod run_stream;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub use auth::{AuthError, AuthProvider, AuthReason, NoToken, Token};
 pub use client::{CallOptions, Client, ClientBuilder, FollowOptions, State};
