@@ -53,8 +53,4 @@ impl Clock {
         self.dice.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut bytes);
         bytes
     }
-    /// A random whole number below `bound`; 0 when that is 0.
-    pub fn below(&self, bound: u64) -> u64 {
-        u64::from_le_bytes(self.random()).checked_rem(bound).unwrap_or(0)
-    }
 }

@@ -2,9 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use bytes::Bytes;
 use crewline_protocol::{
     fault::{Fault, FaultCode, Reason},
-    value::{Millis, MutationKey, Revision, encode},
+    value::{Millis, MutationKey, Revision, decode, encode},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -60,6 +61,19 @@ pub struct RequestKey {
     pub operation: &'static str,
     /// SHA-256 of the decoded input, encoded again.
     pub digest: [u8; 32],
+}
+
+impl RequestKey {
+    /// What was kept under this key: the encoded output, and the revision at which it is true.
+    ///
+    /// # Errors
+    /// `key_reused` when it was kept for another operation or input.
+    pub fn answered(&self, kept: StoredReply) -> Result<(Bytes, Option<Revision>), Fault> {
+        if self.operation != kept.operation || self.digest != kept.digest {
+            return Err(key_reused());
+        }
+        Ok((kept.reply, (kept.revision.0 > 0).then_some(kept.revision)))
+    }
 }
 
 /// A handler's answer.
@@ -170,23 +184,13 @@ impl Context {
                 Some(revision) => Ok(Answer::at(revision, output(revision))),
                 None => Ok(output(Revision(0)).into()),
             },
-            Err(CommitError::KeyUsed(stored)) => self.kept(&stored),
+            Err(CommitError::KeyUsed(kept)) => {
+                let (output, as_of) = self.key.as_deref().ok_or_else(key_reused)?.answered(kept)?;
+                let output = decode(&output).map_err(|error| Failure::Error(Box::new(error)))?;
+                Ok(Answer { output, as_of, signs_in: None })
+            }
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// The answer that was kept under this request's key.
-    ///
-    /// # Errors
-    /// `key_reused` when it was kept for another operation or input.
-    pub fn kept<O: DeserializeOwned>(&self, stored: &StoredReply) -> Result<Answer<O>, Failure> {
-        let same = self.key.as_deref().is_some_and(|key| key.operation == stored.operation && key.digest == stored.digest);
-        if !same {
-            return Err(key_reused().into());
-        }
-        let output = rmp_serde::from_slice(&stored.reply).map_err(|error| Failure::Error(Box::new(error)))?;
-        let as_of = (stored.revision.0 > 0).then_some(stored.revision);
-        Ok(Answer { output, as_of, signs_in: None })
     }
 }
 

@@ -219,15 +219,9 @@ async fn carry_out(cx: Context, run: Result<Run, Fault>, operation: &'static str
 async fn answer_again(cx: Context, failure: Failure, operation: &'static str) -> Result<Reply, Fault> {
     if let Some(key) = cx.key.as_deref() {
         match cx.services.store.reply(&key.principal, key.key).await {
-            Ok(Some(stored)) if stored.operation == key.operation && stored.digest == key.digest => {
-                let as_of = (stored.revision.0 > 0).then_some(stored.revision);
-                return Ok(Reply { output: stored.reply.to_vec(), as_of, signs_in: None });
-            }
-            Ok(Some(_)) => {
-                return Err(Fault::new(
-                    FaultCode::KeyReused,
-                    "this key was used for another operation or input: make a new one for each mutation",
-                ));
+            Ok(Some(kept)) => {
+                let (output, as_of) = key.answered(kept)?;
+                return Ok(Reply { output: output.to_vec(), as_of, signs_in: None });
             }
             Ok(None) => {}
             Err(error) => return Err(fault_of(error.into(), &cx.services, operation)),

@@ -173,12 +173,8 @@ impl Server {
         self.draining.send_replace(true);
         self.services.hub.drain(within);
         self.engine.stop().await;
-        let deadline = tokio::time::Instant::now() + within;
-        while self.services.hub.connections() > 0 && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
         // The closes with 4001 are on their way when the time is up; their sockets get a moment to take them.
-        let last = deadline + Duration::from_secs(1);
+        let last = tokio::time::Instant::now() + within + Duration::from_secs(1);
         while self.services.hub.connections() > 0 && tokio::time::Instant::now() < last {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

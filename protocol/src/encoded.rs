@@ -10,11 +10,6 @@ use crate::{
 };
 
 /// The encoded events of a blob, one after another. An error ends it: the rest cannot be told apart.
-pub fn split(events: &Bytes) -> impl Iterator<Item = Result<Bytes, Malformed>> + '_ {
-    slices(events).map(|event| event.map(|event| events.slice_ref(event)))
-}
-
-/// The same on a slice.
 pub fn slices(events: &[u8]) -> impl Iterator<Item = Result<&[u8], Malformed>> {
     let mut rest = events;
     std::iter::from_fn(move || {
@@ -283,8 +278,8 @@ mod tests {
     fn a_blob_is_told_apart_and_a_broken_one_ends_in_an_error() {
         let events = [delta(1, "a", "x"), RunEvent::RunResumed { at: Millis(2) }];
         let blob = blob(&events);
-        let apart: Vec<Bytes> = split(&blob).collect::<Result<_, _>>().unwrap();
-        assert_eq!(apart, events.iter().map(|event| Bytes::from(encode(event))).collect::<Vec<_>>());
+        let apart: Vec<&[u8]> = slices(&blob).collect::<Result<_, _>>().unwrap();
+        assert_eq!(apart, events.iter().map(encode).collect::<Vec<_>>());
         assert_eq!(apart.iter().map(|event| type_of(event)).collect::<Vec<_>>(), [Some("text.delta"), Some("run.resumed")]);
         let cut: Vec<_> = slices(&blob[..blob.len() - 1]).collect();
         assert!(matches!(cut[..], [Ok(_), Err(_)]), "{cut:?}");

@@ -192,12 +192,6 @@ impl Fault {
     pub fn conflict(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
         Self { reason: Some(reason), ..Self::new(FaultCode::Conflict, message) }
     }
-    /// The same with the row as it is now.
-    #[must_use]
-    pub fn with_current(mut self, row: &impl Serialize) -> Self {
-        self.current = serde_json::to_value(row).ok();
-        self
-    }
     /// The same with the time to wait, in milliseconds.
     #[must_use]
     pub fn after_ms(mut self, retry_after_ms: i64) -> Self {

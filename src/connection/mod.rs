@@ -43,7 +43,7 @@ use crate::{
     access::{Identity, Refused},
     context::Services,
     dispatch::{Reply, Router},
-    hub::{Letters, Mailbox, Registered},
+    hub::{Mailbox, Registered},
     store::{Block, StreamHead},
 };
 
@@ -204,24 +204,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
             if let Err(ended) = self.work().await {
                 return ended;
             }
-            match self.wake().await {
-                Wake::Wire(event) => {
-                    if let Err(ended) = self.on_wire(event) {
-                        return ended;
-                    }
-                }
-                Wake::Done(done) => {
-                    if let Err(ended) = self.on_done(done) {
-                        return ended;
-                    }
-                }
-                Wake::Mail => {
-                    let letters = self.mailbox.take();
-                    if let Err(ended) = self.on_mail(letters) {
-                        return ended;
-                    }
-                }
-                Wake::Time => {}
+            let done = match self.wake().await {
+                Wake::Wire(event) => self.on_wire(event),
+                Wake::Done(done) => self.on_done(done),
+                Wake::Mail => self.on_mail(),
+                Wake::Time => Ok(()),
+            };
+            if let Err(ended) = done {
+                return ended;
             }
         }
     }
@@ -362,14 +352,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
         }
     }
 
-    fn on_mail(&mut self, letters: Letters) -> Result<(), Ended> {
+    fn on_mail(&mut self) -> Result<(), Ended> {
+        let letters = self.mailbox.take();
         for sub in letters.grown {
             self.subscriptions.grown(sub);
         }
         if let Some(identity) = letters.identity {
             let body = encode(&Notice::PrincipalChanged { principal: identity.principal.clone() });
             self.outbox.control(&ServerFrame::Notice(Body::own(&body)));
-            if identity.principal.role.rank().is_none() {
+            let may = self.node.router.may_follow(&self.node.services, Some(&identity));
+            if may.is_err_and(|fault| fault.code == FaultCode::Forbidden) {
                 self.subscriptions.end_all(EndedWhy::Forbidden, &mut self.outbox);
             }
             self.sign_in(identity);

@@ -1,13 +1,13 @@
 //! Reading a run's log: to go on from it, and to hear that someone asks for the run's end.
 
-use std::{io::Cursor, sync::Arc};
+use std::sync::Arc;
 
 use crewline_protocol::{
+    encoded::slices,
     event::RunEvent,
     operations::run::CancelMode,
-    value::{Offset, RunId},
+    value::{Offset, RunId, decode},
 };
-use serde::Deserialize;
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -87,7 +87,6 @@ async fn next(store: &Store, following: &Following, run: RunId, after: Offset) -
 /// # Errors
 /// `Failed` where one can't be read: a later version of the program has written it.
 pub fn events(block: &Block) -> Result<Vec<RunEvent>, StoreError> {
-    let mut decoder = rmp_serde::Deserializer::new(Cursor::new(&block.events[..]));
-    let events = (0..block.count).map(|_| RunEvent::deserialize(&mut decoder));
-    events.collect::<Result<_, _>>().map_err(|error| StoreError::Failed(format!("the log holds an event that can't be read: {error}")))
+    let unreadable = |error: &dyn std::fmt::Display| StoreError::Failed(format!("the log holds an event that can't be read: {error}"));
+    slices(&block.events).map(|event| decode(event.map_err(|error| unreadable(&error))?).map_err(|error| unreadable(&error))).collect()
 }

@@ -238,6 +238,7 @@ impl Store {
     }
 
     /// Opens the same memory once more, as a restarted server opens the same file; `None` for a database.
+    #[cfg(test)]
     pub fn reopen_memory(&self, tell: Tell) -> Option<Self> {
         match &*self.0 {
             Kind::Memory { memory, .. } => {
