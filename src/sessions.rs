@@ -61,6 +61,6 @@ impl SessionRow {
     /// As the wire has it, at the revision that it was written with.
     fn at(&self, revision: Revision) -> Session {
         let Self { id, created_at, updated_at, title, created_by, .. } = self.clone();
-        Session { id, revision, created_at, updated_at, title, created_by }
+        Session { id, revision, created_at, updated_at, title, created_by, archived_at: None }
     }
 }

@@ -17,6 +17,9 @@ use crate::{
     scan::DEPTH,
 };
 
+/// The name of a newtype that asks for a value as it is encoded. Other decoders don't know it, and decode the value.
+pub(crate) const ENCODED: &str = "crewline::Encoded";
+
 /// Decodes one value, which is all of `bytes`. Deeper than a frame can be, it ends with an error and not with the stack.
 ///
 /// # Errors
@@ -134,8 +137,13 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     fn deserialize_struct<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, Mismatch> {
         self.deserialize_map(visitor)
     }
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Mismatch> {
-        visitor.visit_newtype_struct(self)
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Mismatch> {
+        if name != ENCODED {
+            return visitor.visit_newtype_struct(self);
+        }
+        let (start, before) = (self.rest, self.rest.len());
+        pack::skip(&mut self.rest)?;
+        visitor.visit_borrowed_bytes(&start[..before - self.rest.len()])
     }
     fn deserialize_enum<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, Mismatch> {
         match self.head()? {

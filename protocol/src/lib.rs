@@ -4,7 +4,7 @@
 //! generators of schemas, TypeScript and documents all read the same types, so that one change reaches them all.
 //!
 //! Read it in this order: [`frame`] (how bytes become frames), [`opening`] (hello and welcome), [`operation`] and
-//! [`operations`] (requests and their answers), [`follow`] (subscriptions), [`event`] (a run's log), [`fault`] and [`close`]
+//! [`operations`] (requests and their answers), [`noun`] and [`read`] (what every noun's reads are), [`follow`] (subscriptions), [`event`] (a run's log), [`fault`] and [`close`]
 //! (how things end).
 
 #![deny(clippy::unwrap_used)]
@@ -17,11 +17,15 @@ pub mod fault;
 pub mod follow;
 pub mod frame;
 pub mod http;
+mod keys;
+pub mod live;
+pub mod noun;
 pub mod opening;
 pub mod operation;
 pub mod operations;
 mod pack;
 pub mod presence;
+pub mod read;
 pub mod scan;
 pub mod typescript;
 pub mod value;

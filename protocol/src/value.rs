@@ -134,8 +134,16 @@ ids! {
     SignInId,
     /// A person's membership in a workspace.
     MemberId,
+    /// An invitation to a workspace.
+    InvitationId,
     /// A session: a durable shared place where people and agents work.
     SessionId,
+    /// A message in a session.
+    MessageId,
+    /// A collection of an app.
+    CollectionId,
+    /// A record of a collection.
+    RecordId,
     /// A run: one execution of a crew.
     RunId,
     /// The key of a mutation, made once by the client and kept through retries.

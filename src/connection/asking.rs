@@ -101,7 +101,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
     fn subscribe(&mut self, sub: u64, target: Body<'_>, options: Option<Body<'_>>) -> Result<(), Fault> {
         let Node { services, router } = &self.node;
         router.may_follow(services, self.identity.as_ref())?;
-        let target: Target = target.decode()?;
+        let Target::Run { run, only } = target.decode()? else {
+            return Err(Fault::invalid("run", "required", "is missing: only runs can be followed here"));
+        };
         let options: SubscribeOptions = options.map(Body::decode).transpose()?.unwrap_or_default();
         let from = options.from.unwrap_or_default();
         if from < 0 {
@@ -119,11 +121,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
             let message = format!("{limit} subscriptions are open at once here: end some");
             return Err(Fault::new(FaultCode::TooMany, message).after_ms(TOO_MANY_RETRY_MS));
         }
-        let head = router.follow(services, self.identity.as_ref(), target.run)?;
+        let head = router.follow(services, self.identity.as_ref(), run)?;
         // Followed before the head is read, so that nothing falls between.
-        let following = services.hub.follow(target.run, &self.mailbox, sub);
-        let wanted = target.only.map_or(Wanted::All, Wanted::Only);
-        self.subscriptions.add(sub, target.run, wanted, Offset(from), credit, following);
+        let following = services.hub.follow(run, &self.mailbox, sub);
+        let wanted = only.map_or(Wanted::All, Wanted::Only);
+        self.subscriptions.add(sub, run, wanted, Offset(from), credit, following);
         self.requests.push(async move { Done::Followed(sub, head.await) }.boxed());
         Ok(())
     }

@@ -3,7 +3,8 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use crewline_protocol::{
     fault::Fault,
-    operations::run::{List, RunList},
+    operations::run::{List, Run},
+    read::Page,
     value::{RunId, encode},
 };
 
@@ -26,7 +27,7 @@ const ROWS: usize = 25;
 ///
 /// # Errors
 /// `invalid` for a cursor that no list gave and for a limit that is too large with one.
-pub async fn list(cx: Context, input: List) -> Result<Answer<RunList>, Failure> {
+pub async fn list(cx: Context, input: List) -> Result<Answer<Page<Run>>, Failure> {
     let workspace = cx.identity()?.workspace;
     let limit = input.limit.unwrap_or(DEFAULT);
     if input.cursor.is_some() && limit > WITH_CURSOR {
@@ -50,14 +51,14 @@ pub async fn list(cx: Context, input: List) -> Result<Answer<RunList>, Failure> 
             let run = row.run();
             bytes += encode(&run).len();
             if bytes > BYTES && !items.is_empty() {
-                return Ok(Answer::at(as_of, RunList { items, next: after.map(to_cursor) }));
+                return Ok(Answer::at(as_of, Page { items, next: after.map(to_cursor), total: None }));
             }
             after = Some(run.id);
             items.push(run);
         }
         if !more || items.len() >= limit {
             let next = if more { after.map(to_cursor) } else { None };
-            return Ok(Answer::at(as_of, RunList { items, next }));
+            return Ok(Answer::at(as_of, Page { items, next, total: None }));
         }
     }
 }

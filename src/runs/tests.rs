@@ -86,7 +86,7 @@ async fn a_list_is_walked_once_through_whatever_comes_meanwhile() {
     }
     let (mut walked, mut cursor) = (Vec::new(), None);
     loop {
-        let page = runs::list(cx(), List { limit: Some(3), cursor }).await.unwrap();
+        let page = runs::list(cx(), List { limit: Some(3), cursor, ..List::default() }).await.unwrap();
         assert!(page.as_of.is_some());
         walked.extend(page.output.items);
         cursor = page.output.next;
@@ -99,9 +99,9 @@ async fn a_list_is_walked_once_through_whatever_comes_meanwhile() {
         }
     }
     assert_eq!(walked, started);
-    let whole = runs::list(cx(), List { limit: Some(8), cursor: None }).await.unwrap().output;
+    let whole = runs::list(cx(), List { limit: Some(8), ..List::default() }).await.unwrap().output;
     assert_eq!((whole.items.len(), whole.next), (8, None));
-    let too_many = List { limit: Some(201), cursor: Some("AAAA".into()) };
+    let too_many = List { limit: Some(201), cursor: Some("AAAA".into()), ..List::default() };
     assert_eq!(fault(runs::list(cx(), too_many).await.unwrap_err()).fields[0].path, "limit");
 }
 
@@ -114,7 +114,7 @@ async fn a_list_ends_early_rather_than_exceed_a_message() {
         runs::start(cx(), start(&"x".repeat(200 << 10))).await.unwrap();
     }
     let first = runs::list(cx(), List::default()).await.unwrap().output;
-    let rest = runs::list(cx(), List { limit: None, cursor: first.next.clone() }).await.unwrap().output;
+    let rest = runs::list(cx(), List { cursor: first.next.clone(), ..List::default() }).await.unwrap().output;
     assert_eq!((first.items.len(), first.next.is_some(), rest.items.len(), rest.next), (3, true, 2, None));
 }
 

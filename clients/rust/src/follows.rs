@@ -127,7 +127,7 @@ impl Follows {
             (follow.sub, follow.held, follow.owed) = (Some(sub), 0, 0);
             follow.tries += 1;
             let credit = (follow.window - follow.unread).max(0);
-            let target = encode(&Target { run: follow.run, only: follow.only.clone() });
+            let target = encode(&Target::Run { run: follow.run, only: follow.only.clone() });
             let options = encode(&SubscribeOptions { from: Some(follow.position.0), credit: Some(credit) });
             self.by_sub.insert(sub, number);
             say(ClientFrame::Subscribe { sub, target: Body::own(&target), options: Some(Body::own(&options)) });

@@ -18,7 +18,7 @@ pub(crate) async fn start(wire: &mut Wire, words: usize) -> Result<Run, Error> {
 
 /// Appends a subscribe to a message.
 pub(crate) fn follow(sub: u64, run: RunId, only: Option<&str>, message: &mut Vec<u8>) {
-    let target = encode(&Target { run, only: only.map(|event| vec![event.to_owned()]) });
+    let target = encode(&Target::Run { run, only: only.map(|event| vec![event.to_owned()]) });
     let options = encode(&SubscribeOptions { from: None, credit: Some(16 << 20) });
     ClientFrame::Subscribe { sub, target: Body::own(&target), options: Some(Body::own(&options)) }.write(message);
 }

@@ -3,8 +3,15 @@
 pub mod approval;
 pub mod artifact;
 pub mod auth;
+pub mod collection;
+pub mod invitation;
+pub mod member;
+pub mod message;
+mod reads;
+pub mod record;
 pub mod run;
 pub mod session;
+pub mod workspace;
 
 use crate::operation::OperationSpec;
 

@@ -9,6 +9,7 @@ use crate::{
     event::Usage,
     fault::Fault,
     operation::{Access, Kind, Operation, Rate},
+    operations::reads::reads,
     value::{Millis, Revision, RunId, SessionId, UserId, VALUE_DEPTH, depth},
 };
 
@@ -137,46 +138,24 @@ pub struct Start {
     pub session_id: Option<SessionId>,
 }
 
-/// Reads one run.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "RunGet")]
-#[ts(rename = "RunGet")]
-pub struct Get {
-    /// Which run.
-    #[garde(skip)]
-    pub id: RunId,
-}
-
-/// Lists the workspace's runs, by id, which is the order in which they were made.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema, TS, Validate)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "RunList")]
-#[ts(rename = "RunList")]
-pub struct List {
-    /// How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50.
-    #[garde(range(min = 1, max = 500))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[ts(optional)]
-    pub limit: Option<u32>,
-    /// `next` of the list before.
-    #[garde(length(bytes, max = 500))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[ts(optional)]
-    pub cursor: Option<String>,
-}
-
-/// A part of the workspace's runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
-#[schemars(rename = "Runs")]
-#[ts(rename = "Runs")]
-pub struct RunList {
-    /// The runs.
-    pub items: Vec<Run>,
-    /// Where the rest begins; absent: there is no more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[ts(optional)]
-    pub next: Option<String>,
+reads! {
+    "run": Run by RunId, for Viewer as "RunGet", "RunList", "RunAggregate";
+    fields [
+        Field::reference("session_id", "session"),
+        Field::text("crew"),
+        Field::text("version"),
+        Field::other("inputs"),
+        Field::text("status"),
+        Field::integer("attempt"),
+        Field::number("progress"),
+        Field::text("output").optional().unsorted(),
+        Field::other("fault").optional(),
+        Field::other("usage"),
+        Field::reference("started_by", "member"),
+        Field::time("cancel_requested_at").optional(),
+        Field::time("started_at").optional(),
+        Field::time("finished_at").optional(),
+    ]
 }
 
 /// How a run is to end.
@@ -212,20 +191,6 @@ impl Operation for Start {
     const ACCESS: Access = Access::Member;
     const RATE: Rate = Rate::Write;
     type Output = Run;
-}
-impl Operation for Get {
-    const NAME: &'static str = "run.get";
-    const KIND: Kind = Kind::Read;
-    const ACCESS: Access = Access::Viewer;
-    const RATE: Rate = Rate::Read;
-    type Output = Run;
-}
-impl Operation for List {
-    const NAME: &'static str = "run.list";
-    const KIND: Kind = Kind::Read;
-    const ACCESS: Access = Access::Viewer;
-    const RATE: Rate = Rate::Read;
-    type Output = RunList;
 }
 impl Operation for Cancel {
     const NAME: &'static str = "run.cancel";

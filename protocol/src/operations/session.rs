@@ -7,6 +7,7 @@ use ts_rs::TS;
 
 use crate::{
     operation::{Access, Kind, Operation, Rate},
+    operations::{auth::Done, reads::reads},
     value::{Millis, Revision, SessionId, UserId},
 };
 
@@ -25,6 +26,16 @@ pub struct Session {
     pub title: String,
     /// Who made it.
     pub created_by: UserId,
+    /// When it was put away; absent: it is in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub archived_at: Option<Millis>,
+}
+
+reads! {
+    "session": Session by SessionId, for Viewer as "SessionGet", "SessionList", "SessionAggregate";
+    title "title";
+    fields [Field::text("title"), Field::reference("created_by", "member"), Field::time("archived_at").optional()]
 }
 
 /// Makes a session.
@@ -43,10 +54,89 @@ pub struct Create {
     pub title: String,
 }
 
+/// Changes a session.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "SessionUpdate")]
+#[ts(rename = "SessionUpdate")]
+pub struct Update {
+    /// Which one.
+    #[garde(skip)]
+    pub id: SessionId,
+    /// The row's revision as the client has it: another one is a `conflict`; absent: whatever it is.
+    #[garde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub revision: Option<Revision>,
+    /// What people call it; absent: as before.
+    #[garde(length(chars, min = 1, max = 200))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub title: Option<String>,
+}
+
+/// Puts a session away, or takes it out again. Nothing of it is lost, and its runs go on.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "SessionArchive")]
+#[ts(rename = "SessionArchive")]
+pub struct Archive {
+    /// Which one.
+    #[garde(skip)]
+    pub id: SessionId,
+    /// The row's revision as the client has it: another one is a `conflict`; absent: whatever it is.
+    #[garde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub revision: Option<Revision>,
+    /// Whether it is put away; absent: it is.
+    #[garde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub archived: Option<bool>,
+}
+
+/// Deletes a session with its messages. One whose runs have not ended: `conflict`, `busy`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "SessionDelete")]
+#[ts(rename = "SessionDelete")]
+pub struct Delete {
+    /// Which one.
+    #[garde(skip)]
+    pub id: SessionId,
+    /// The row's revision as the client has it: another one is a `conflict`; absent: whatever it is.
+    #[garde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub revision: Option<Revision>,
+}
+
 impl Operation for Create {
     const NAME: &'static str = "session.create";
     const KIND: Kind = Kind::Mutation;
     const ACCESS: Access = Access::Member;
     const RATE: Rate = Rate::Write;
     type Output = Session;
+}
+impl Operation for Update {
+    const NAME: &'static str = "session.update";
+    const KIND: Kind = Kind::Mutation;
+    const ACCESS: Access = Access::Member;
+    const RATE: Rate = Rate::Write;
+    type Output = Session;
+}
+impl Operation for Archive {
+    const NAME: &'static str = "session.archive";
+    const KIND: Kind = Kind::Mutation;
+    const ACCESS: Access = Access::Member;
+    const RATE: Rate = Rate::Write;
+    type Output = Session;
+}
+impl Operation for Delete {
+    const NAME: &'static str = "session.delete";
+    const KIND: Kind = Kind::Mutation;
+    const ACCESS: Access = Access::Member;
+    const RATE: Rate = Rate::Write;
+    type Output = Done;
 }
