@@ -202,6 +202,11 @@ export type FieldFault = {
   message: string,
 };
 
+/** Which rows. What it says of an absent value is false, but for `ne`, which is true of it, and `eq: nil`. */
+export type Filter = { "all": Array<Filter> } | { "any": Array<Filter> } | { "not": Filter } | {
+  /** Which field. */
+  field: string, } & ({ "eq": Scalar } | { "ne": Scalar } | { "lt": Scalar } | { "lte": Scalar } | { "gt": Scalar } | { "gte": Scalar } | { "in": Array<Scalar> } | { "contains": Scalar });
+
 /** The server leaves: finish, and connect anew at a random moment within the window. */
 export type Goaway = {
   /** Why. */
@@ -251,6 +256,26 @@ export type Limits = {
   credit_bytes: number,
 };
 
+/** One change of a read's output. Those of one frame are applied in order and at once. */
+export type LiveChange = {
+  /** The row. */
+  put: unknown,
+  /** The id of the row that it stands before, which is there at this moment; `nil`: it is the last. */
+  before: string | null,
+} | {
+  /** Its id. */
+  remove: string,
+} | {
+  /** The output. */
+  value: unknown,
+} | {
+  /** The cursor. */
+  next: string | null,
+} | {
+  /** The count. */
+  total: number,
+};
+
 /** How serious a log line is. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
@@ -294,6 +319,16 @@ export type Offset = number;
 
 /** What becomes of the run when nobody answers in time. */
 export type OnExpire = "reject" | "fail";
+
+/** A part of a noun's rows. */
+export type Page<T> = {
+  /** The rows, in order. */
+  items: Array<T>,
+  /** Where the rest begins; absent: there is no more. */
+  next?: string,
+  /** How many rows the filter matches, where `count` asked for it. */
+  total?: number,
+};
 
 /** Who acts on a connection, and where. */
 export type Principal = {
@@ -599,16 +634,22 @@ export type RunEvent = {
 
 /** Reads one run. */
 export type RunGet = {
-  /** Which run. */
+  /** Which one. */
   id: string,
 };
 
-/** Lists the workspace's runs, by id, which is the order in which they were made. */
+/** Lists runs, by `id` unless `sort` says otherwise, which is the order in which they were made. */
 export type RunList = {
+  /** Which; absent: all. */
+  filter?: Filter,
+  /** By what; equals come by `id`. */
+  sort?: Array<Sort>,
   /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50. */
   limit?: number,
   /** `next` of the list before. */
   cursor?: string,
+  /** Whether to tell how many match in all. */
+  count?: boolean,
 };
 
 /** Starts a run of a crew. It belongs to the server: it goes on when the connection ends. */
@@ -626,13 +667,8 @@ export type RunStart = {
 /** Where a run stands. */
 export type RunStatus = "queued" | "running" | "waiting" | "succeeded" | "failed" | "cancelled";
 
-/** A part of the workspace's runs. */
-export type Runs = {
-  /** The runs. */
-  items: Array<Run>,
-  /** Where the rest begins; absent: there is no more. */
-  next?: string,
-};
+/** A value that a test names. */
+export type Scalar = null | boolean | number | string;
 
 /** The server program. */
 export type ServerInfo = {
@@ -658,6 +694,8 @@ export type Session = {
   title: string,
   /** Who made it. */
   created_by: string,
+  /** When it was put away; absent: it is in use. */
+  archived_at?: Millis,
 };
 
 /** Makes a session. */
@@ -682,12 +720,28 @@ export type SignedIn = {
   principal: Principal,
 };
 
-/** Options of a subscription. */
+/** A field that a list is sorted by. Absent values come last either way, and equals by `id`. */
+export type Sort = {
+  /** Which field. */
+  field: string,
+  /** Whether the greatest comes first. */
+  descending?: boolean,
+};
+
+/** Options of a subscription. Presence has none. */
 export type SubscribeOptions = {
-  /** The last offset that the client has applied; absent: 0. */
+  /** The last offset of a run that the client has applied; absent: 0. The revision that it has of a query; absent: none. */
   from?: number,
   /** The credit to start with, in bytes; absent: 256 KiB. */
   credit?: number,
+};
+
+/** A subscription to a query has begun. */
+export type SubscribedQuery = {
+  /** The revision at which the query stands. */
+  revision: Revision,
+  /** Whether a snapshot follows; else changes since `from` do. */
+  snapshot: boolean,
 };
 
 /** A subscription to a run has begun. */
@@ -702,10 +756,30 @@ export type SubscribedRun = {
 
 /** What is followed. */
 export type Target = {
-  /** A run's stream. */
+  /** Which run. */
   run: string,
   /** Only events of these types; absent: all. */
   only?: Array<string>,
+} | {
+  /** Which read. */
+  query: TargetQuery,
+} | {
+  /** Which session. */
+  presence: TargetPresence,
+};
+
+/** Where someone is present. */
+export type TargetPresence = {
+  /** The session. */
+  session_id: string,
+};
+
+/** A read that is followed. */
+export type TargetQuery = {
+  /** The operation's name; the table of operations marks it live. */
+  op: string,
+  /** Its input, without `cursor`. */
+  input: Record<string, unknown>,
 };
 
 /** What a text is. */
@@ -767,8 +841,8 @@ export type Operations = {
   "auth.me": { kind: "read", live: false, input: AuthMe, output: Principal },
   "session.create": { kind: "mutation", live: false, input: SessionCreate, output: Session },
   "run.start": { kind: "mutation", live: false, input: RunStart, output: Run },
-  "run.get": { kind: "read", live: false, input: RunGet, output: Run },
-  "run.list": { kind: "read", live: false, input: RunList, output: Runs },
+  "run.get": { kind: "read", live: true, input: RunGet, output: Run },
+  "run.list": { kind: "read", live: true, input: RunList, output: Page<Run> },
   "run.cancel": { kind: "mutation", live: false, input: RunCancel, output: Run },
 };
 
@@ -786,6 +860,30 @@ export const OPERATION_KINDS = {
   "run.list": "read",
   "run.cancel": "mutation",
 } as const satisfies { [Name in keyof Operations]: Operations[Name]["kind"] };
+
+/** What the reads of each noun may name: in a filter, and in `sort`. */
+export const NOUNS = {
+  run: {
+    id: {"filter":true,"is":"id","sort":true},
+    revision: {"filter":true,"is":"integer","sort":true},
+    created_at: {"filter":true,"is":"time","sort":true},
+    updated_at: {"filter":true,"is":"time","sort":true},
+    session_id: {"filter":true,"is":"id","refers":"session","sort":true},
+    crew: {"filter":true,"is":"text","sort":true},
+    version: {"filter":true,"is":"text","sort":true},
+    inputs: {"is":"any value"},
+    status: {"filter":true,"is":"text","sort":true},
+    attempt: {"filter":true,"is":"integer","sort":true},
+    progress: {"filter":true,"is":"number","sort":true},
+    output: {"filter":true,"is":"text","optional":true},
+    fault: {"is":"any value","optional":true},
+    usage: {"is":"any value"},
+    started_by: {"filter":true,"is":"id","refers":"member","sort":true},
+    cancel_requested_at: {"filter":true,"is":"time","optional":true,"sort":true},
+    started_at: {"filter":true,"is":"time","optional":true,"sort":true},
+    finished_at: {"filter":true,"is":"time","optional":true,"sort":true},
+  },
+} as const;
 
 /** The client's first frame, within 5 s of the upgrade. */
 export type HelloFrame = [kind: 1, body: Hello];
@@ -808,11 +906,11 @@ export type CancelFrame = [kind: 6, id: number];
 /** Follows something. `sub` counts up from 1. */
 export type SubscribeFrame = [kind: 10, sub: number, target: Target, options?: SubscribeOptions];
 
-/** A subscription has begun. */
-export type SubscribedFrame = [kind: 11, sub: number, body: SubscribedRun];
+/** A subscription to a run, a query or a session's presence has begun. */
+export type SubscribedFrame = [kind: 11, sub: number, body: SubscribedRun | SubscribedQuery | Done];
 
-/** The events at the offsets (offset − span, offset] that this subscriber gets. */
-export type EventsFrame = [kind: 12, sub: number, offset: number, span: number, events: Array<RunEvent>];
+/** A run's events at the offsets (offset − span, offset] that this subscriber gets, or a query's changes up to the revision `offset`. */
+export type EventsFrame = [kind: 12, sub: number, offset: number, span: number, events: Array<RunEvent> | Array<LiveChange>];
 
 /** What a live query reads at the revision `offset`. */
 export type SnapshotFrame = [kind: 13, sub: number, offset: number, value: unknown];

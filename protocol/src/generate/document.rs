@@ -22,6 +22,19 @@ impl Shape {
     }
 }
 
+/// One of two types: which depends on what was asked for.
+macro_rules! either {
+    ($first:ty, $($other:ty),+) => {
+        Shape {
+            schema: |generator| schemars::json_schema!({
+                "anyOf": [generator.subschema_for::<$first>(), $(generator.subschema_for::<$other>()),+],
+            }),
+            typescript: |types| [types.named::<$first>(), $(types.named::<$other>()),+].join(" | "),
+        }
+    };
+}
+pub(crate) use either;
+
 /// A document's text: indented, with sorted keys whatever features of serde_json the build has.
 pub(crate) fn render(document: Value) -> String {
     let mut text = serde_json::to_string_pretty(&sorted(document)).expect("a JSON value serializes");

@@ -2,15 +2,17 @@
 
 use crewline_protocol::{
     Fault, RunEvent,
-    follow::{Ended, SubscribeOptions, SubscribedRun, Target},
+    follow::{Ended, SubscribeOptions, SubscribedQuery, SubscribedRun, Target},
+    live::LiveChange,
     opening::{Goaway, Hello, Notice, ReplyOptions, RequestOptions, Welcome},
+    operations::auth::Done,
     presence::Member,
     value::MAX_INTEGER,
 };
 use schemars::SchemaGenerator;
 use serde_json::{Value, json};
 
-use crate::document::Shape;
+use crate::document::{Shape, either};
 
 /// Who sends a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,15 +111,15 @@ pub(crate) const FRAMES: &[Frame] = &[
         kind: 11,
         name: "subscribed",
         from: From::Server,
-        places: &[("sub", ID), ("body", Place::Body(Shape::of::<SubscribedRun>()))],
-        about: "A subscription has begun.",
+        places: &[("sub", ID), ("body", Place::Body(either!(SubscribedRun, SubscribedQuery, Done)))],
+        about: "A subscription to a run, a query or a session's presence has begun.",
     },
     Frame {
         kind: 12,
         name: "events",
         from: From::Server,
-        places: &[("sub", ID), ("offset", POSITION), ("span", POSITION), ("events", Place::Body(Shape::of::<Vec<RunEvent>>()))],
-        about: "The events at the offsets (offset − span, offset] that this subscriber gets.",
+        places: &[("sub", ID), ("offset", POSITION), ("span", POSITION), ("events", Place::Body(either!(Vec<RunEvent>, Vec<LiveChange>)))],
+        about: "A run's events at the offsets (offset − span, offset] that this subscriber gets, or a query's changes up to the revision `offset`.",
     },
     Frame {
         kind: 13,

@@ -41,11 +41,34 @@ pub(crate) fn text() -> String {
         };
         let _ = writeln!(page, "Answers {}.", written(output));
     }
+    page.push_str(&nouns());
     page.push_str(&frames());
     page.push_str(&events(&definitions));
     page.push_str(&faults_and_closes());
     page.push_str(&types(&definitions));
     page
+}
+
+/// Each noun's fields, as filters, sorting and aggregates may name them.
+fn nouns() -> String {
+    let mut text = String::from(
+        "\n## Fields\n\nWhat the reads of each noun may name: in a filter, a group or a measure, and in `sort`. \
+         A record's own fields are its collection's.\n",
+    );
+    for noun in tables::nouns() {
+        let _ = writeln!(text, "\n### {}\n\n| field | is | filter | sort | |\n| --- | --- | --- | --- | --- |", noun.name);
+        for field in noun.fields {
+            let mark = if field.optional { "?" } else { "" };
+            let yes = |is: bool| if is { "yes" } else { "" };
+            let refers = field.refers.as_ref().map(|other| format!("refers to {other}"));
+            let seen = field.seen_by.map(|role| format!("seen by {} and above", role.as_str()));
+            let parent = (noun.parent == Some(&field.name)).then(|| "the parent, which a list takes".to_owned());
+            let about: Vec<String> = [parent, refers, seen].into_iter().flatten().collect();
+            let (name, kind, about) = (&field.name, field.kind.as_str(), about.join("; "));
+            let _ = writeln!(text, "| `{name}{mark}` | {kind} | {} | {} | {about} |", yes(field.filterable), yes(field.sortable));
+        }
+    }
+    text
 }
 
 fn frames() -> String {
@@ -94,7 +117,7 @@ fn types(definitions: &Map<String, Value>) -> String {
     for name in names.into_iter().filter(|name| *name != "RunEvent" && !inputs.contains(name)) {
         let schema = &definitions[name];
         let _ = writeln!(text, "\n### {name}\n\n{}\n", description(schema));
-        match (table(schema), schema["oneOf"].as_array()) {
+        match (table(schema), variants(schema)) {
             (Some(table), _) => text.push_str(&table),
             (None, Some(variants)) => variants.iter().for_each(|variant| text.push_str(&choice(variant))),
             (None, None) => {
@@ -103,6 +126,12 @@ fn types(definitions: &Map<String, Value>) -> String {
         }
     }
     text
+}
+
+/// The variants of an enum, where each has something to say.
+fn variants(schema: &Value) -> Option<&Vec<Value>> {
+    let maps = |choices: &&Vec<Value>| choices.iter().any(|choice| choice["properties"].is_object());
+    schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array().filter(maps))
 }
 
 /// A variant of an enum: a word, words, or a map told by its tag.
@@ -115,7 +144,8 @@ fn choice(variant: &Value) -> String {
         return words.iter().filter_map(Value::as_str).map(|word| format!("- `{word}`\n")).collect();
     }
     let listed: Vec<String> = fields(variant).map(|field| format!("`{}` {}", field.label(), field.is())).collect();
-    format!("- {about} {}\n", listed.join(", "))
+    let within: String = variants(variant).into_iter().flatten().map(|inner| format!("  {}", choice(inner))).collect();
+    format!("- {about} {}\n{within}", listed.join(", "))
 }
 
 /// A table of a map's fields; `None` where it has none.

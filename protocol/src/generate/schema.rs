@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     document::{render, word},
     frames::FRAMES,
+    tables,
 };
 
 pub(crate) fn text() -> String {
@@ -41,13 +42,22 @@ pub(crate) fn text() -> String {
             (frame.key(), schema)
         })
         .collect();
+    let nouns: Map<String, Value> = tables::nouns()
+        .map(|noun| {
+            let fields: Map<String, Value> = noun.fields.iter().map(|field| (field.name.to_string(), tables::field(field))).collect();
+            let mut described = json!({"row": (noun.row)(&mut generator), "fields": fields});
+            described.as_object_mut().expect("an object").extend(noun.parent.map(|parent| ("parent".to_owned(), json!(parent))));
+            (noun.name.to_owned(), described)
+        })
+        .collect();
     generator.subschema_for::<(Health, TokenRequest, TokenResponse, TokenError)>();
     render(json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The Crewline wire, version 1",
-        "description": "Types by name in $defs; `operations` and `frames` say which of them stand where.",
+        "description": "Types by name in $defs; `operations` and `frames` say which of them stand where, and `nouns` what reads may name.",
         "$defs": generator.take_definitions(true),
         "operations": operations,
         "frames": frames,
+        "nouns": nouns,
     }))
 }

@@ -1,9 +1,11 @@
-//! Faults and closes as rows, for the documents that list them.
+//! Nouns, faults and closes as rows, for the documents that list them.
 
 use crewline_protocol::{
-    CloseCode, FaultCode,
+    CloseCode, FaultCode, OPERATIONS,
     close::{After, after},
+    noun::{Field, NOUNS, Noun},
 };
+use serde_json::{Map, Value, json};
 
 use crate::document::word;
 
@@ -16,6 +18,22 @@ pub(crate) fn after_word(after: After) -> &'static str {
         After::SignIn => "sign_in",
         After::Stop => "stop",
     }
+}
+
+/// The nouns that can be read.
+pub(crate) fn nouns() -> impl Iterator<Item = &'static Noun> {
+    let read = |noun: &Noun| OPERATIONS.iter().any(|operation| operation.live && operation.noun() == noun.name);
+    NOUNS.iter().copied().filter(move |noun| read(noun))
+}
+
+/// A field of a noun as documents say it; what is not so is left out.
+pub(crate) fn field(field: &Field) -> Value {
+    let flags = [("optional", field.optional), ("filter", field.filterable), ("sort", field.sortable)];
+    let mut entries = Map::from_iter([("is".to_owned(), json!(field.kind.as_str()))]);
+    entries.extend(flags.into_iter().filter(|(_, is)| *is).map(|(flag, _)| (flag.to_owned(), json!(true))));
+    entries.extend(field.refers.as_ref().map(|noun| ("refers".to_owned(), json!(noun))));
+    entries.extend(field.seen_by.map(|role| ("seen_by".to_owned(), json!(role))));
+    entries.into()
 }
 
 /// Code, retry, when.

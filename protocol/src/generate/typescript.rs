@@ -78,6 +78,15 @@ fn operations(types: &TypeScript) -> String {
         let _ = writeln!(text, "  \"{name}\": \"{}\",", word(kind));
     }
     text.push_str("} as const satisfies { [Name in keyof Operations]: Operations[Name][\"kind\"] };\n\n");
+    text.push_str("/** What the reads of each noun may name: in a filter, and in `sort`. */\nexport const NOUNS = {\n");
+    for noun in tables::nouns() {
+        let _ = writeln!(text, "  {}: {{", noun.name);
+        for field in noun.fields {
+            let _ = writeln!(text, "    {}: {},", field.name, tables::field(field));
+        }
+        text.push_str("  },\n");
+    }
+    text.push_str("} as const;\n\n");
     text
 }
 

@@ -45,7 +45,7 @@ macro_rules! describe {
 /// Makes `Get`.
 macro_rules! get {
     ($noun:literal: $row:ident by $id:ty, for $access:ident, live $live:literal, as $name:literal $(; under $parent:ident: $parent_id:ty;)?) => {
-        #[doc = concat!("Reads one ", $noun, ".")]
+        #[doc = concat!(" Reads one ", $noun, ".")]
         #[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema, ts_rs::TS, garde::Validate)]
         #[serde(deny_unknown_fields)]
         #[schemars(rename = $name)]
@@ -82,7 +82,7 @@ macro_rules! get {
 /// Makes `List`.
 macro_rules! list {
     ($noun:literal: $row:ident, for $access:ident, live $live:literal, as $name:literal; $(under $parent:ident: $parent_id:ty;)?) => {
-        #[doc = concat!("Lists rows of ", $noun, ", by `id` unless `sort` says otherwise.")]
+        #[doc = concat!(" Lists ", $noun, "s, by `id` unless `sort` says otherwise, which is the order in which they were made.")]
         #[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema, ts_rs::TS, garde::Validate)]
         #[serde(deny_unknown_fields)]
         #[schemars(rename = $name)]
@@ -156,7 +156,7 @@ macro_rules! default_list {
 /// Makes `Aggregate`.
 macro_rules! aggregate {
     ($noun:literal, for $access:ident, as $name:literal; $(under $parent:ident: $parent_id:ty;)?) => {
-        #[doc = concat!("Tells measures over groups of rows of ", $noun, ".")]
+        #[doc = concat!(" Tells measures over groups of ", $noun, "s.")]
         #[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema, ts_rs::TS, garde::Validate)]
         #[serde(deny_unknown_fields)]
         #[schemars(rename = $name)]

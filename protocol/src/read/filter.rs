@@ -72,6 +72,7 @@ pub enum Scalar {
     /// `true` or `false`.
     Boolean(bool),
     /// A whole number.
+    #[ts(skip)]
     Integer(i64),
     /// A number.
     Number(f64),
