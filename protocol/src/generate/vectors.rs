@@ -70,6 +70,16 @@ fn client_frames() -> Vec<Vector> {
         good("cancel", Client, json!([6, 1])),
         good("subscribe", Client, json!([10, 1, {"run": run}])),
         good("subscribe from an offset", Client, json!([10, 2, {"only": ["text.delta"], "run": run}, {"credit": 65_536, "from": 41}])),
+        good(
+            "subscribe to a list from a revision",
+            Client,
+            json!([10, 3, {"query": {
+                "input": {"filter": {"all": [{"eq": "running", "field": "status"}]}, "limit": 20, "sort": [{"descending": true, "field": "created_at"}]},
+                "op": "run.list",
+            }}, {"from": 17}]),
+        ),
+        good("subscribe to a row", Client, json!([10, 4, {"query": {"input": {"id": run}, "op": "run.get"}}])),
+        good("subscribe to presence", Client, json!([10, 5, {"presence": {"session_id": run}}])),
         good("credit", Client, json!([15, 1, 4096])),
         good("credit of the connection", Client, json!([15, 0, 1])),
         good("credit of none, which is whole and refused by the connection", Client, json!([15, 1, 0])),
@@ -86,6 +96,7 @@ fn client_frames() -> Vec<Vector> {
 
 fn server_frames() -> Vec<Vector> {
     let id = "018bcfe5-6800-7707-8707-070707070707";
+    let key = "018bcfe5-6800-7707-8707-07070707070a";
     let now = 1_700_000_000_000_i64;
     vec![
         good(
@@ -156,6 +167,25 @@ fn server_frames() -> Vec<Vector> {
             Server,
             json!([12, 1, 42, 1, [{"at": now, "fraction": 0.25, "message": "reading", "type": "progress.reported"}]]),
         ),
+        good("subscribed to a query, a snapshot to come", Server, json!([11, 2, {"revision": 17, "snapshot": true}])),
+        good("subscribed to a query that has not changed", Server, json!([11, 2, {"revision": 17, "snapshot": false}])),
+        good("subscribed to presence", Server, json!([11, 3, {}])),
+        good(
+            "changes of a list",
+            Server,
+            json!([12, 2, 21, 4, [
+                {"remove": id},
+                {"before": null, "put": {"id": id, "revision": 20}},
+                {"before": id, "put": {"id": key, "revision": 21}},
+                {"next": "Y3Vyc29y"},
+                {"next": null},
+                {"total": 12},
+            ]]),
+        ),
+        good("a change of what is no list", Server, json!([12, 2, 22, 1, [{"value": {"rows": [{"count": 3, "groups": ["done"]}]}}]])),
+        good("changes that only move the revision", Server, json!([12, 2, 30, 8, []])),
+        good("ended, deleted", Server, json!([14, 2, 30, {"why": "deleted"}])),
+        good("ended, forbidden", Server, json!([14, 2, 30, {"why": "forbidden"}])),
         good("snapshot", Server, json!([13, 2, 17, {"items": [{"id": id, "revision": 17}]}])),
         good("ended, complete", Server, json!([14, 1, 42, {"why": "complete"}])),
         good(
@@ -310,6 +340,19 @@ fn inputs() -> Vec<Vector> {
             "type",
         ),
         wrong("an integer too large for its field", "run.list", json!({"limit": 4_294_967_296_i64}), "limit", "range"),
+        wrong(
+            "a filter within a filter that knows no such test",
+            "run.list",
+            json!({"filter": {"all": [{"eq": 1, "field": "attempt"}, {"field": "status", "like": "x"}]}}),
+            "filter.all[1].like",
+            "unknown",
+        ),
+        wrong("a filter that names no field", "run.list", json!({"filter": {"not": {"eq": 1}}}), "filter.not.field", "required"),
+        wrong("a comparison with nil", "run.list", json!({"filter": {"field": "attempt", "gt": null}}), "filter.gt", "type"),
+        wrong("an element that is nil", "run.list", json!({"filter": {"field": "crew", "in": ["a", null]}}), "filter.in[1]", "type"),
+        wrong("a test of a map", "run.list", json!({"filter": {"eq": {}, "field": "crew"}}), "filter.eq", "type"),
+        wrong("a field without a test", "run.list", json!({"filter": {"field": "crew"}}), "filter", "format"),
+        wrong("a sort that is a text", "run.list", json!({"sort": ["crew"]}), "sort[0]", "type"),
     ]
 }
 
