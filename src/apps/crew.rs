@@ -178,7 +178,7 @@ fn inputs(crew: &CrewFile, complaints: &mut Complaints<'_>) -> (Value, Option<Sc
     let validator = match Schema::new(&schema) {
         Ok(validator) => Some(validator),
         Err(error) => {
-            complaints.at(at.unwrap_or(Location::UNKNOWN), format_args!("`input_schema` is no JSON Schema: {error}"));
+            complaints.at(at.unwrap_or(Location::UNKNOWN), format_args!("`input_schema` is no JSON Schema: {}", error.message));
             None
         }
     };
@@ -301,7 +301,8 @@ fn undeclared(text: &Spanned<String>, declared: &BTreeSet<String>, complaints: &
     }
 }
 
-fn known(names: impl Iterator<Item = impl AsRef<str>>) -> String {
+/// The names there are, for who named another.
+pub(super) fn known(names: impl Iterator<Item = impl AsRef<str>>) -> String {
     let names: Vec<String> = names.map(|name| format!("`{}`", name.as_ref())).collect();
     if names.is_empty() { "there are none".into() } else { format!("there are {}", names.join(", ")) }
 }

@@ -1,6 +1,6 @@
 //! An app's folder: which of its files make the app, and the hash that names what they say.
 
-use std::{fs, path::Path};
+use std::{fs, io::ErrorKind, path::Path};
 
 use ring::digest::{Context, SHA256};
 
@@ -9,14 +9,22 @@ use super::{Files, Problem};
 /// KP's files.
 pub(super) const BUILT_IN: &[(&str, &str)] = &[
     ("app.yaml", include_str!("../../apps/kp/app.yaml")),
+    ("seed.yaml", include_str!("../../apps/kp/seed.yaml")),
+    ("collections/analyses.yaml", include_str!("../../apps/kp/collections/analyses.yaml")),
+    ("collections/campaigns.yaml", include_str!("../../apps/kp/collections/campaigns.yaml")),
+    ("collections/comments.yaml", include_str!("../../apps/kp/collections/comments.yaml")),
+    ("collections/pages.yaml", include_str!("../../apps/kp/collections/pages.yaml")),
+    ("collections/personas.yaml", include_str!("../../apps/kp/collections/personas.yaml")),
+    ("collections/user_settings.yaml", include_str!("../../apps/kp/collections/user_settings.yaml")),
+    ("collections/workspace_settings.yaml", include_str!("../../apps/kp/collections/workspace_settings.yaml")),
     ("simulation.yaml", include_str!("../../apps/kp/simulation.yaml")),
     ("crews/review/crew.yaml", include_str!("../../apps/kp/crews/review/crew.yaml")),
     ("crews/review/agents.yaml", include_str!("../../apps/kp/crews/review/agents.yaml")),
     ("crews/review/tasks.yaml", include_str!("../../apps/kp/crews/review/tasks.yaml")),
 ];
 
-/// Files of an app's folder that say what this version can't do yet: passing over them would be to promise it.
-const LATER: &[&str] = &["collections", "views", "seed.yaml"];
+/// What an app's folder may hold that this version can't do: passing over it would be to promise it.
+const REFUSED: &[&str] = &["views"];
 /// The longest file, in bytes: these are written by people.
 const FILE_BYTES: u64 = 256 << 10;
 
@@ -27,14 +35,15 @@ const FILE_BYTES: u64 = 256 << 10;
 pub(super) fn read(folder: &Path) -> Result<Files, Vec<Problem>> {
     let mut files = Files::new();
     let mut problems = Vec::new();
-    for name in ["app.yaml", "simulation.yaml"] {
+    for name in ["app.yaml", "simulation.yaml", "seed.yaml"] {
         take(folder, name.to_owned(), &mut files, &mut problems);
     }
-    for name in LATER {
+    for name in REFUSED {
         if folder.join(name).exists() {
             problems.push(Problem::at(name, 1, 1, format!("`{name}` is not supported: take it out of the app")));
         }
     }
+    take_collections(folder, &mut files, &mut problems);
     match fs::read_dir(folder.join("crews")) {
         Ok(crews) => {
             for crew in crews.flatten().filter(|entry| entry.path().is_dir()) {
@@ -60,6 +69,27 @@ pub(super) fn version(files: &Files) -> String {
         }
     }
     hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An app may do without collections; what else stands among them is a mistake in its name.
+fn take_collections(folder: &Path, files: &mut Files, problems: &mut Vec<Problem>) {
+    let entries = match fs::read_dir(folder.join("collections")) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return,
+        Err(error) => return problems.push(Problem::at("collections", 1, 1, format!("the folder can't be read: {error}"))),
+    };
+    for name in entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()) {
+        // Editors leave such beside what they write.
+        if name.starts_with('.') || name.ends_with('~') {
+            continue;
+        }
+        let path = format!("collections/{name}");
+        if name.ends_with(".yaml") {
+            take(folder, path, files, problems);
+        } else {
+            problems.push(Problem::at(&path, 1, 1, "this is no collection: end its name in `.yaml`, or take it out"));
+        }
+    }
 }
 
 fn take(folder: &Path, name: String, files: &mut Files, problems: &mut Vec<Problem>) {

@@ -1,16 +1,22 @@
 //! Apps: folders of data that make a workspace KP's, or yours. A folder is read as a version that never changes.
 
+mod collection;
 mod crew;
 mod folder;
 mod placeholders;
 mod schema;
+mod seed;
 mod simulation;
+mod tree;
+mod typescript;
 mod versions;
 mod yaml;
 
+pub use collection::{Allowed, Collection, IndexField, Move, ROW_FIELDS, Rights, Singleton, Transitions};
 pub use crew::{Agent, Crew, Executor, TOOLS, Task};
 pub use placeholders::{fill, names};
-pub use schema::Schema;
+pub use schema::{NoSchema, Schema};
+pub use seed::{Seed, SeedRecord};
 pub use simulation::{Said, SaidCall, Simulation};
 pub use versions::{AppVersion, Apps};
 
@@ -44,6 +50,10 @@ pub struct App {
     pub description: String,
     /// The hash of its files, which names the version.
     pub version: String,
+    /// Its collections by name.
+    pub collections: BTreeMap<String, Collection>,
+    /// What a new workspace begins with.
+    pub seed: Seed,
     /// Its crews by name.
     pub crews: BTreeMap<String, Crew>,
     /// What the simulated model answers.
@@ -68,6 +78,8 @@ impl App {
     pub fn from_files(files: Files) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let head: Option<yaml::AppFile> = yaml::required(&files, "app.yaml", &mut problems);
+        let collections = collection::read_all(&files, &mut problems);
+        let seed = seed::read(&files, &collections, &mut problems);
         let crews = crew::read_all(&files, &mut problems);
         let simulation = simulation::read(&files, &crews, &mut problems);
         match head {
@@ -76,6 +88,8 @@ impl App {
                 title: head.title,
                 description: head.description,
                 version: folder::version(&files),
+                collections,
+                seed,
                 crews,
                 simulation,
                 files,

@@ -7,24 +7,48 @@ use serde_json::Value;
 #[derive(Debug)]
 pub struct Schema(jsonschema::Validator);
 
+/// Why a schema is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoSchema {
+    /// The part that is wrong, as a JSON pointer into the schema.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
 impl Schema {
-    /// Reads a schema.
+    /// Reads a schema. Formats that it names are checked, too.
     ///
     /// # Errors
-    /// Why it is none.
-    pub fn new(schema: &Value) -> Result<Self, String> {
-        jsonschema::validator_for(schema).map(Self).map_err(|error| error.to_string())
+    /// Why it is none, and where.
+    pub fn new(schema: &Value) -> Result<Self, NoSchema> {
+        let validator = jsonschema::options().should_validate_formats(true).build(schema);
+        validator.map(Self).map_err(|error| NoSchema { pointer: error.instance_path().to_string(), message: error.to_string() })
     }
 
     /// What is wrong with a value, each with its path from `root`.
     pub fn wrong(&self, value: &Value, root: &str) -> Vec<FieldFault> {
-        let field = |error: jsonschema::ValidationError<'_>| FieldFault {
-            path: path(root, &error.instance_path().to_string()),
-            code: error.kind().keyword().to_owned(),
-            // The value may be a whole page: the sentence leaves it out.
-            message: error.masked_with("the value").to_string(),
+        self.faults(value, root).into_iter().map(|(fault, _)| fault).collect()
+    }
+
+    /// The same, each with the JSON pointer to what is wrong.
+    pub(super) fn faults(&self, value: &Value, root: &str) -> Vec<(FieldFault, String)> {
+        let fault = |error: jsonschema::ValidationError<'_>| {
+            let pointer = error.instance_path().to_string();
+            let fault = FieldFault {
+                path: path(root, &pointer),
+                code: error.kind().keyword().to_owned(),
+                // The value may be a whole page: the sentence leaves it out.
+                message: error.masked_with("the value").to_string(),
+            };
+            (fault, pointer)
         };
-        self.0.iter_errors(value).map(field).collect()
+        self.0.iter_errors(value).map(fault).collect()
+    }
+
+    /// Whether nothing is wrong with a value: quicker than to say what is.
+    pub fn fits(&self, value: &Value) -> bool {
+        self.0.is_valid(value)
     }
 }
 

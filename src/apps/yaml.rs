@@ -32,6 +32,57 @@ pub(super) struct CrewFile {
     pub(super) tools: BTreeMap<String, Vec<Spanned<String>>>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CollectionFile {
+    pub(super) title: String,
+    #[serde(default)]
+    pub(super) description: String,
+    pub(super) title_field: Option<Spanned<String>>,
+    pub(super) schema: Value,
+    #[serde(default)]
+    pub(super) indexes: Vec<Spanned<IndexFields>>,
+    pub(super) access: Option<AccessFields>,
+    pub(super) transitions: Option<TransitionFields>,
+    #[serde(default)]
+    pub(super) references: BTreeMap<String, Spanned<String>>,
+    pub(super) singleton: Option<Spanned<String>>,
+}
+
+/// An index: a field's name, or several; `-` before a name puts its largest values first.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum IndexFields {
+    One(String),
+    Several(Vec<String>),
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AccessFields {
+    pub(super) read: Option<Vec<Spanned<String>>>,
+    pub(super) create: Option<Vec<Spanned<String>>>,
+    pub(super) update: Option<Vec<Spanned<String>>>,
+    pub(super) delete: Option<Vec<Spanned<String>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TransitionFields {
+    pub(super) field: Spanned<String>,
+    #[serde(default)]
+    pub(super) initial: Vec<Spanned<String>>,
+    pub(super) moves: Vec<MoveFields>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MoveFields {
+    pub(super) from: Spanned<String>,
+    pub(super) to: Spanned<String>,
+    pub(super) roles: Option<Vec<Spanned<String>>>,
+}
+
 /// Declares a struct of fields that are read, of fields that ask for what happens anyway (everything is told in the run's stream), and
 /// of fields that CrewAI knows and this engine refuses.
 macro_rules! crewai {
@@ -98,7 +149,17 @@ pub(super) fn required<T: DeserializeOwned>(files: &Files, file: &str, problems:
 
 /// Reads a file's text.
 pub(super) fn parse<T: DeserializeOwned>(file: &str, text: &str, problems: &mut Vec<Problem>) -> Option<T> {
-    match serde_saphyr::from_str(text) {
+    read(file, serde_saphyr::from_str(text), problems)
+}
+
+/// Reads a file's text in which `no`, `on` and `y` are texts: CrewAI's files are YAML 1.1, these are as JSON has it.
+pub(super) fn parse_strictly<T: DeserializeOwned>(file: &str, text: &str, problems: &mut Vec<Problem>) -> Option<T> {
+    let options = serde_saphyr::options! { strict_booleans: true };
+    read(file, serde_saphyr::from_str_with_options(text, options), problems)
+}
+
+fn read<T>(file: &str, read: Result<T, serde_saphyr::Error>, problems: &mut Vec<Problem>) -> Option<T> {
+    match read {
         Ok(read) => Some(read),
         Err(error) => {
             let error = error.without_snippet();

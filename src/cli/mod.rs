@@ -1,5 +1,6 @@
 //! The command line: what it is told, what it does, and with which code it ends.
 
+mod app;
 mod call;
 mod input;
 mod remote;
@@ -51,6 +52,11 @@ enum Command {
     Follow(run::Follow),
     /// Ask for one operation and print its answer.
     Call(call::Call),
+    /// Look at an app's folder before it is served.
+    #[command(subcommand)]
+    App(app::AppCommand),
+    /// Write an app's collections and its crews' inputs as TypeScript, to standard output.
+    Types(app::Types),
     /// Look after users, on the machine of the server.
     #[command(subcommand)]
     User(user::User),
@@ -148,6 +154,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(run) => on_one_thread(run.run()),
         Command::Follow(follow) => on_one_thread(follow.run()),
         Command::Call(call) => on_one_thread(call.run()),
+        Command::App(app) => app.run(),
+        Command::Types(types) => types.run(),
         Command::User(user) => on_one_thread(user.run()),
     };
     match done {
