@@ -155,9 +155,8 @@ impl Singleton {
 /// Reads every collection there is in the files.
 pub(super) fn read_all(files: &Files, problems: &mut Vec<Problem>) -> BTreeMap<String, Collection> {
     let paths = files.keys().filter(|path| path.starts_with("collections/"));
-    let named: BTreeMap<&str, &str> = paths
-        .filter_map(|path| Some((path.strip_prefix("collections/")?.strip_suffix(".yaml")?, path.as_str())))
-        .collect();
+    let named: BTreeMap<&str, &str> =
+        paths.filter_map(|path| Some((path.strip_prefix("collections/")?.strip_suffix(".yaml")?, path.as_str()))).collect();
     let mut collections = BTreeMap::new();
     for (name, path) in &named {
         if !is_name(name) {

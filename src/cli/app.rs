@@ -14,7 +14,9 @@ pub(crate) enum AppCommand {
 }
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  crewline app check ./my-app\n\nIt ends with 0 when nothing is wrong, else with 2; no server is needed.")]
+#[command(
+    after_help = "Examples:\n  crewline app check ./my-app\n\nIt ends with 0 when nothing is wrong, else with 2; no server is needed."
+)]
 pub(crate) struct Check {
     /// The app's folder.
     #[arg(value_name = "FOLDER")]
@@ -22,7 +24,9 @@ pub(crate) struct Check {
 }
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  crewline types --app ./my-app > src/app.ts\n  crewline types                                the types of KP, which is built in")]
+#[command(
+    after_help = "Examples:\n  crewline types --app ./my-app > src/app.ts\n  crewline types                                the types of KP, which is built in"
+)]
 pub(crate) struct Types {
     /// An app's folder; without it KP, which is built in.
     #[arg(long, value_name = "FOLDER")]
@@ -40,11 +44,7 @@ impl AppCommand {
 impl Check {
     fn run(&self) -> Result<(), Failure> {
         let app = read(&self.folder)?;
-        let counts = [
-            count(app.collections.len(), "collection"),
-            count(app.seed.len(), "seed record"),
-            count(app.crews.len(), "crew"),
-        ];
+        let counts = [count(app.collections.len(), "collection"), count(app.seed.len(), "seed record"), count(app.crews.len(), "crew")];
         print(&format!("{}: {}; version {}\n", app.name, counts.join(", "), app.version))
     }
 }

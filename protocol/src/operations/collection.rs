@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::{
-    operation::Role,
     operations::reads::reads,
     read::Sort,
     value::{CollectionId, Millis, Revision},
@@ -28,6 +27,12 @@ pub struct Collection {
     pub name: String,
     /// What people call it.
     pub title: String,
+    /// What its records are.
+    pub description: String,
+    /// The field of `data` that people know a record by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub title_field: Option<String>,
     /// The JSON Schema of its records' `data`.
     #[ts(type = "Record<string, unknown>")]
     pub schema: serde_json::Map<String, serde_json::Value>,
@@ -35,6 +40,9 @@ pub struct Collection {
     pub indexes: Vec<Vec<Sort>>,
     /// Who may do what with its records.
     pub access: Rights,
+    /// Fields of `data` that hold other records' ids, and of which collection.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub references: BTreeMap<String, String>,
     /// From which value of a field to which others, and who may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
@@ -46,45 +54,62 @@ pub struct Collection {
 }
 
 /// Who may do what with a collection's records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[schemars(rename = "CollectionAccess")]
 #[ts(rename = "CollectionAccess")]
 pub struct Rights {
-    /// Who reads them.
-    pub read: Right,
-    /// Who creates them.
-    pub create: Right,
-    /// Who updates them.
-    pub update: Right,
+    /// Who sees them.
+    pub read: Vec<Who>,
+    /// Who makes them.
+    pub create: Vec<Who>,
+    /// Who changes them.
+    pub update: Vec<Who>,
     /// Who deletes them.
-    pub delete: Right,
+    pub delete: Vec<Who>,
 }
 
-/// Who may do something with records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "CollectionRight")]
-#[ts(rename = "CollectionRight")]
-pub struct Right {
-    /// This role and those above, with every record.
-    pub role: Role,
-    /// This role and those above, with the records that they created; absent: nobody by that alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[ts(optional)]
-    pub own: Option<Role>,
+/// One of those who may do something with a record; nobody may where there are none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "CollectionWho")]
+#[ts(rename = "CollectionWho")]
+pub enum Who {
+    /// A viewer or more.
+    Viewer,
+    /// A member or more.
+    Member,
+    /// An admin or the owner.
+    Admin,
+    /// The owner.
+    Owner,
+    /// Who made the record, as long as they are a member or more.
+    Own,
 }
 
 /// How a field of a record may change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[serde(deny_unknown_fields)]
 pub struct Transitions {
     /// Which field.
     pub field: String,
-    /// What a new record has.
-    pub initial: String,
-    /// From each value to those that may follow it, and the least role that may do it.
-    pub to: BTreeMap<String, BTreeMap<String, Role>>,
+    /// What it may be in a new record; empty: whatever the schema allows.
+    pub initial: Vec<String>,
+    /// Each change that it may make.
+    pub moves: Vec<Move>,
+}
+
+/// A change that a field may make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[schemars(rename = "CollectionMove")]
+#[ts(rename = "CollectionMove")]
+pub struct Move {
+    /// From this value.
+    pub from: String,
+    /// To this one.
+    pub to: String,
+    /// Who may make it; absent: whoever may change the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub roles: Option<Vec<Who>>,
 }
 
 /// For whom a collection has its one record.
@@ -103,9 +128,12 @@ reads! {
     fields [
         Field::text("name"),
         Field::text("title"),
+        Field::text("description").unsorted(),
+        Field::text("title_field").optional(),
         Field::other("schema"),
         Field::other("indexes"),
         Field::other("access"),
+        Field::other("references"),
         Field::other("transitions").optional(),
         Field::text("singleton").optional(),
     ]

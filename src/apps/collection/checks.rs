@@ -67,7 +67,12 @@ impl Checks<'_> {
     }
 
     /// Fields that refer to records learn of which collection.
-    pub(super) fn references(&mut self, references: &BTreeMap<String, Spanned<String>>, collections: &BTreeMap<&str, &str>, fields: &mut [Field]) {
+    pub(super) fn references(
+        &mut self,
+        references: &BTreeMap<String, Spanned<String>>,
+        collections: &BTreeMap<&str, &str>,
+        fields: &mut [Field],
+    ) {
         for (name, of) in references {
             if !collections.contains_key(of.value.as_str()) {
                 self.complaints.at(of.referenced, format_args!("there is no collection `{}`: {}", of.value, known(collections.keys())));
@@ -79,7 +84,9 @@ impl Checks<'_> {
                         field.kind = FieldKind::Id;
                     }
                 }
-                Some(_) => self.key("/references", name, format!("`{name}` can't refer to records: it is neither a text nor a list of texts")),
+                Some(_) => {
+                    self.key("/references", name, format!("`{name}` can't refer to records: it is neither a text nor a list of texts"));
+                }
                 None => self.key("/references", name, format!("`{name}` is none of the schema's fields")),
             }
         }
@@ -170,7 +177,9 @@ impl Checks<'_> {
         let required = schema["required"].as_array().is_some_and(|required| required.iter().any(|name| *name == field.value));
         let choices = fields::choices(property);
         match &choices {
-            None => self.complaints.at(field.referenced, format_args!("`{}` has no `enum` of texts in the schema: transitions need one", field.value)),
+            None => self
+                .complaints
+                .at(field.referenced, format_args!("`{}` has no `enum` of texts in the schema: transitions need one", field.value)),
             Some(_) if !required => {
                 self.complaints.at(field.referenced, format_args!("`{}` may be absent: name it under `required`", field.value));
             }
@@ -205,8 +214,8 @@ impl Checks<'_> {
     }
 
     fn key(&mut self, pointer: &str, key: &str, message: impl std::fmt::Display) {
-        let parts = pointer.split('/').skip(1);
-        let map = parts.fold(Some(self.tree), |tree, part| tree?.get(part));
+        let mut parts = pointer.split('/').skip(1);
+        let map = parts.try_fold(self.tree, |tree, part| tree.get(part));
         let at = map.map_or(self.tree.at, |map| map.key_at(key));
         self.complaints.at(at, message);
     }

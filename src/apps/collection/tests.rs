@@ -55,7 +55,10 @@ fn a_collection_is_what_its_file_says() {
     assert_eq!(sorted, ["due_at", "status", "text"]);
     let after = notes.field("after").unwrap();
     assert_eq!((after.kind, after.refers.as_deref(), after.optional), (crewline_protocol::noun::FieldKind::Id, Some("notes"), false));
-    assert_eq!(notes.indexes[1], [IndexField { field: "status".into(), descending: false }, IndexField { field: "created_at".into(), descending: true }]);
+    assert_eq!(
+        notes.indexes[1],
+        [IndexField { field: "status".into(), descending: false }, IndexField { field: "created_at".into(), descending: true }]
+    );
     let rights = Rights {
         read: Allowed::from(Role::Viewer),
         create: Allowed::from(Role::Member),
@@ -90,11 +93,23 @@ fn own_is_for_members_and_a_role_for_those_above_it_too() {
 fn what_is_wrong_in_a_collection_is_told_where_it_stands() {
     let cases = [
         ("type: object", "type: array", "4:3: `schema` describes a record's data: write `type: object`"),
-        ("text: {type: string}", "text: {type: strin}", "7:18: `schema` is no JSON Schema: \"strin\" is not valid under any of the schemas listed in the 'anyOf' keyword"),
-        ("    tags:", "    Tags:", "10:5: `Tags` can't name a field: a lower-case letter, then up to 62 lower-case letters, digits and `_`"),
+        (
+            "text: {type: string}",
+            "text: {type: strin}",
+            "7:18: `schema` is no JSON Schema: \"strin\" is not valid under any of the schemas listed in the 'anyOf' keyword",
+        ),
+        (
+            "    tags:",
+            "    Tags:",
+            "10:5: `Tags` can't name a field: a lower-case letter, then up to 62 lower-case letters, digits and `_`",
+        ),
         ("    tags:", "    created_by:", "10:5: every record has a `created_by` of its own: call the field otherwise"),
         ("required: [text,", "required: [txt,", "5:14: `required` names `txt`, which is none of the `properties`"),
-        ("required: [text,", "required: [due_at,", "5:14: `due_at` is required and may be null, but what is null is absent: take one of them away"),
+        (
+            "required: [text,",
+            "required: [due_at,",
+            "5:14: `due_at` is required and may be null, but what is null is absent: take one of them away",
+        ),
         ("{after: notes}", "{after: memos}", "12:21: there is no collection `memos`: there are `notes`"),
         ("{after: notes}", "{due_at: notes}", "12:14: `due_at` can't refer to records: it is neither a text nor a list of texts"),
         ("{after: notes}", "{before: notes}", "12:14: `before` is none of the schema's fields"),
@@ -151,6 +166,7 @@ fn seed_records_refer_to_each_other_by_the_ids_that_they_get() {
         made += 1;
         id(made)
     });
-    let told: Vec<_> = records.iter().map(|(record, id, data)| (record.name.as_str(), *id, data["after"].as_str().unwrap().to_owned())).collect();
+    let told: Vec<_> =
+        records.iter().map(|(record, id, data)| (record.name.as_str(), *id, data["after"].as_str().unwrap().to_owned())).collect();
     assert_eq!(told, [("b", id(1), id(2).to_string()), ("a", id(2), id(1).to_string())]);
 }

@@ -33,7 +33,8 @@ pub(super) fn comment(text: &str, indent: &str) -> String {
 
 /// A property's name, quoted where it must be.
 pub(super) fn key(name: &str) -> String {
-    let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let plain =
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if plain { name.to_owned() } else { Value::from(name).to_string() }
 }
 
@@ -174,7 +175,10 @@ mod tests {
             (json!({"type": "object", "additionalProperties": {"type": "integer"}}), "Record<string, number>"),
             (json!({"type": "object", "additionalProperties": false}), "Record<string, never>"),
             (json!({"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "number"}]}), "string | number"),
-            (json!({"allOf": [{"anyOf": [{"type": "string"}, {"type": "null"}]}, {"$ref": "#/$defs/a"}], "$defs": {"a": {"type": "string"}}}), "(string | null) & string"),
+            (
+                json!({"allOf": [{"anyOf": [{"type": "string"}, {"type": "null"}]}, {"$ref": "#/$defs/a"}], "$defs": {"a": {"type": "string"}}}),
+                "(string | null) & string",
+            ),
             (json!({"not": {"type": "string"}}), "unknown"),
             (json!(true), "unknown"),
             (json!(false), "never"),
