@@ -8,7 +8,7 @@ use crewline_protocol::{
     frame::Body,
     opening::RequestOptions,
     operation::{Access, Kind, Operation, OperationSpec},
-    value::{Millis, MutationKey, Revision, RunId, encode, encode_with_room},
+    value::{Millis, MutationKey, Revision, RunId, SessionId, encode, encode_with_room},
 };
 use futures::future::BoxFuture;
 use ring::digest::{SHA256, digest};
@@ -18,7 +18,7 @@ use tracing::{Instrument, debug_span, error, warn};
 use crate::{
     access::{Identity, policy},
     context::{Answer, Context, Failure, RequestKey, Services},
-    runs,
+    runs, sessions,
     store::StreamHead,
 };
 
@@ -73,7 +73,7 @@ struct Prepared {
 impl Router {
     /// Every operation with its handler.
     pub fn new() -> Self {
-        use crate::{auth, sessions};
+        use crate::auth;
         Self { routes: HashMap::new() }
             .handle(auth::register)
             .handle(auth::login)
@@ -191,6 +191,25 @@ impl Router {
                 Ok(heads.first().map_or(StreamHead { head: Default::default(), complete: false }, |(_, head)| *head))
             };
             head.await.map_err(|failure| fault_of(failure, &services, "subscribe"))
+        }))
+    }
+
+    /// Begins to be present in a session: whether this principal may.
+    ///
+    /// # Errors
+    /// The fault with which the subscription is refused.
+    pub fn visit(
+        &self,
+        services: &Arc<Services>,
+        identity: Option<&Arc<Identity>>,
+        session: SessionId,
+    ) -> Result<BoxFuture<'static, Result<(), Fault>>, Fault> {
+        self.may_follow(services, identity)?;
+        let Some(workspace) = identity.map(|identity| identity.workspace) else { return Err(Fault::not_found()) };
+        let services = services.clone();
+        Ok(Box::pin(async move {
+            let found = sessions::load(&services, workspace, session).await;
+            found.map(drop).map_err(|failure| fault_of(failure, &services, "subscribe"))
         }))
     }
 }

@@ -1,12 +1,13 @@
 //! Sessions: durable shared places where people and agents work.
 
 use crewline_protocol::{
+    fault::Fault,
     operations::session::{Create, Session},
     value::{Millis, Revision, SessionId, UserId, WorkspaceId},
 };
 
 use crate::{
-    context::{Answer, Context, Failure, taken},
+    context::{Answer, Context, Failure, Services, taken},
     entity,
     store::{Commit, Guard},
 };
@@ -50,6 +51,15 @@ pub async fn create(cx: Context, input: Create) -> Result<Answer<Session>, Failu
     let session = SessionRow::new(id, identity.workspace, identity.user, input.title, cx.now());
     let commit = commit.put(&session);
     cx.commit(commit, move |revision| session.at(revision)).await
+}
+
+/// Reads a session of this workspace.
+///
+/// # Errors
+/// `not_found` for one that is absent or in another workspace: both read the same.
+pub async fn load(services: &Services, workspace: WorkspaceId, session: SessionId) -> Result<SessionRow, Failure> {
+    let row = services.store.get::<SessionRow>(session).await?;
+    Ok(row.filter(|row| row.workspace_id == workspace).ok_or_else(Fault::not_found)?)
 }
 
 impl SessionRow {

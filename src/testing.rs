@@ -19,6 +19,7 @@ use crewline_protocol::{
     opening::{ClientInfo, Goaway, Hello, Notice, ReplyOptions, RequestOptions, Welcome},
     operation::Operation,
     operations::auth::{Register, SignedIn},
+    presence,
     value::{Millis, MutationKey, Offset, RunId, decode, encode},
 };
 use futures::{SinkExt, StreamExt};
@@ -136,7 +137,17 @@ pub(crate) enum Heard {
     Reply(u64, serde_json::Value, ReplyOptions),
     Fault(u64, Box<Fault>),
     Subscribed(u64, SubscribedRun),
-    Events { sub: u64, offset: Offset, span: i64, events: Vec<RunEvent>, bytes: usize },
+    /// Present in a session.
+    Here(u64),
+    /// A member's state; `None`: it has left.
+    Presence(u64, Box<presence::Member>, Option<serde_json::Value>),
+    Events {
+        sub: u64,
+        offset: Offset,
+        span: i64,
+        events: Vec<RunEvent>,
+        bytes: usize,
+    },
     Ended(u64, Offset, Box<Ended>),
     Ping,
     Pong(Vec<u8>),
@@ -255,6 +266,7 @@ fn decoded(frame: ServerFrame<'_>, bytes: usize) -> Heard {
             Heard::Reply(id, decode(output.bytes()).unwrap(), options)
         }
         ServerFrame::Fault { id, fault } => Heard::Fault(id, Box::new(decode(fault.bytes()).unwrap())),
+        ServerFrame::Subscribed { sub, body } if body.bytes() == [0x80] => Heard::Here(sub),
         ServerFrame::Subscribed { sub, body } => Heard::Subscribed(sub, decode(body.bytes()).unwrap()),
         ServerFrame::Events { sub, offset, span, events } => {
             Heard::Events { sub, offset: Offset(offset), span, events: decode(events.bytes()).unwrap(), bytes }
@@ -264,6 +276,9 @@ fn decoded(frame: ServerFrame<'_>, bytes: usize) -> Heard {
         ServerFrame::Pong(nonce) => Heard::Pong(nonce.bytes().to_vec()),
         ServerFrame::Notice(body) => Heard::Notice(Box::new(decode(body.bytes()).unwrap())),
         ServerFrame::Goaway(body) => Heard::Goaway(decode(body.bytes()).unwrap()),
-        ServerFrame::Snapshot { .. } | ServerFrame::Presence { .. } => panic!("nothing here asks for {frame:?}"),
+        ServerFrame::Presence { sub, member, state } => {
+            Heard::Presence(sub, Box::new(decode(member.bytes()).unwrap()), decode(state.bytes()).unwrap())
+        }
+        ServerFrame::Snapshot { .. } => panic!("nothing here asks for {frame:?}"),
     }
 }

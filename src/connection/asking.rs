@@ -27,6 +27,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
             let message = self.message.clone();
             let mut rest: &[u8] = &message;
             let frame = ClientFrame::read(&mut rest).map_err(Ended::malformed)?;
+            if self.waits(&frame) {
+                break;
+            }
             self.message.advance(message.len() - rest.len());
             self.on_frame(frame)?;
         }
@@ -64,8 +67,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
             ClientFrame::Credit { sub, bytes } => {
                 self.subscriptions.grant(sub, bytes).map_err(|_| Ended::malformed("a grant of credit below 1"))?;
             }
-            ClientFrame::Unsubscribe { sub } => self.subscriptions.remove(sub),
-            ClientFrame::Presence { .. } | ClientFrame::Pong(_) => {}
+            ClientFrame::Unsubscribe { sub } => {
+                self.subscriptions.remove(sub);
+                self.presences.remove(sub);
+            }
+            ClientFrame::Presence { sub, state } => self.presences.set(sub, state, &mut self.outbox),
+            ClientFrame::Pong(_) => {}
             ClientFrame::Ping(nonce) => {
                 self.outbox.control(&ServerFrame::Pong(nonce));
             }
@@ -94,16 +101,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
         let waited = async move { Done::Request(id, reply.await) };
         let (abort, registration) = AbortHandle::new_pair();
         let waited = Abortable::new(waited, registration).map(move |done| done.unwrap_or(Done::Cancelled(id)));
-        self.open.push(OpenRequest { id, abort: cancellable.then_some(abort), may_sign_in });
+        let doubts = self.node.services.hub.doubts();
+        self.open.push(OpenRequest { id, abort: cancellable.then_some(abort), may_sign_in, doubts });
         self.requests.push(waited.boxed());
     }
 
     fn subscribe(&mut self, sub: u64, target: Body<'_>, options: Option<Body<'_>>) -> Result<(), Fault> {
         let Node { services, router } = &self.node;
         router.may_follow(services, self.identity.as_ref())?;
-        let Target::Run { run, only } = target.decode()? else {
-            return Err(Fault::invalid("run", "required", "is missing: only runs can be followed here"));
-        };
+        let target: Target = target.decode()?;
         let options: SubscribeOptions = options.map(Body::decode).transpose()?.unwrap_or_default();
         let from = options.from.unwrap_or_default();
         if from < 0 {
@@ -117,16 +123,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
             return Err(Fault::new(FaultCode::Unavailable, "this server is leaving: connect anew and subscribe there"));
         }
         let limit = services.settings.subscriptions;
-        if self.subscriptions.len() >= limit as usize {
+        if self.subscriptions.len() + self.presences.len() >= limit as usize {
             let message = format!("{limit} subscriptions are open at once here: end some");
             return Err(Fault::new(FaultCode::TooMany, message).after_ms(TOO_MANY_RETRY_MS));
         }
-        let head = router.follow(services, self.identity.as_ref(), run)?;
-        // Followed before the head is read, so that nothing falls between.
-        let following = services.hub.follow(run, &self.mailbox, sub);
-        let wanted = only.map_or(Wanted::All, Wanted::Only);
-        self.subscriptions.add(sub, run, wanted, Offset(from), credit, following);
-        self.requests.push(async move { Done::Followed(sub, head.await) }.boxed());
-        Ok(())
+        match target {
+            Target::Run { run, only } => {
+                let head = router.follow(services, self.identity.as_ref(), run)?;
+                // Followed before the head is read, so that nothing falls between.
+                let following = services.hub.follow(run, &self.mailbox, sub);
+                let wanted = only.map_or(Wanted::All, Wanted::Only);
+                self.subscriptions.add(sub, run, wanted, Offset(from), credit, following);
+                self.requests.push(async move { Done::Followed(sub, head.await) }.boxed());
+                Ok(())
+            }
+            Target::Query { .. } => Err(Fault::invalid("query", "unknown", "is no run and no presence: queries can't be followed yet")),
+            Target::Presence { presence } => self.come(sub, presence.session_id),
+        }
     }
 }

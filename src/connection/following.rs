@@ -15,7 +15,7 @@ use crewline_protocol::{
 
 use super::outbox::Outbox;
 use crate::{
-    hub::Following,
+    hub::{Following, Mailbox},
     store::{Block, StreamHead},
     stream::{TailBlock, Wanted, merge},
 };
@@ -73,6 +73,8 @@ enum Turn {
     OutOfCredit,
     Reads(ReadWanted),
     Complete,
+    /// It came into doubt whether the client may have it.
+    Doubted,
 }
 
 impl Subscriptions {
@@ -176,13 +178,13 @@ impl Subscriptions {
     }
 
     /// Turns the logs' events into frames, a block a turn, as far as credit and the outbox go; says what must be read for more.
-    pub(super) fn send(&mut self, outbox: &mut Outbox, reads: &mut Vec<ReadWanted>) {
+    pub(super) fn send(&mut self, outbox: &mut Outbox, reads: &mut Vec<ReadWanted>, mailbox: &Mailbox) {
         let mut held_up = VecDeque::new();
         while outbox.has_room_for_events() {
             let Some(sub) = self.turns.pop_front() else { break };
             let Some(subscription) = self.open.get_mut(&sub) else { continue };
             subscription.in_turn = false;
-            match subscription.turn(sub, &mut self.credit, outbox) {
+            match subscription.turn(sub, &mut self.credit, outbox, mailbox) {
                 Turn::Sent => self.take_turn(sub),
                 Turn::Waits => {}
                 // Its own grant brings a subscription its turn again; the connection's is for all that it holds up.
@@ -190,6 +192,11 @@ impl Subscriptions {
                 Turn::OutOfCredit => {
                     subscription.in_turn = true;
                     held_up.push_back(sub);
+                }
+                Turn::Doubted => {
+                    subscription.in_turn = true;
+                    self.turns.push_front(sub);
+                    break;
                 }
                 Turn::Reads(wanted) => {
                     subscription.state = State::Reading;
@@ -216,9 +223,13 @@ impl Subscriptions {
 }
 
 impl Subscription {
-    fn turn(&mut self, sub: u64, connection_credit: &mut i64, outbox: &mut Outbox) -> Turn {
+    fn turn(&mut self, sub: u64, connection_credit: &mut i64, outbox: &mut Outbox, mailbox: &Mailbox) -> Turn {
         let next = self.next_block();
         let (head, complete) = self.following.tail.head();
+        // Asked after the log: what was written after the right was taken away is told after the doubt.
+        if mailbox.doubted() {
+            return Turn::Doubted;
+        }
         // Only events cost credit: an end is told also to who has none left.
         if next.is_none() && self.position >= head {
             return if complete { Turn::Complete } else { Turn::Waits };

@@ -6,6 +6,8 @@ mod deadlines;
 mod following;
 mod opening;
 mod outbox;
+mod presence;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -17,7 +19,6 @@ use crewline_protocol::{
     MESSAGE_BYTES_BEFORE_SIGN_IN,
     close::CloseCode,
     fault::{Fault, FaultCode},
-    follow::EndedWhy,
     frame::{Body, ServerFrame},
     opening::{Goaway, GoawayWhy, Notice, ReplyOptions},
     value::{ConnectionId, encode},
@@ -37,6 +38,7 @@ use self::{
     deadlines::{Deadlines, Due},
     following::{ReadWanted, Subscriptions},
     outbox::Outbox,
+    presence::Presences,
     wire::{Event, Wire},
 };
 use crate::{
@@ -53,7 +55,7 @@ const GATHERED: usize = 64;
 const FED_BYTES: usize = 256 << 10;
 /// What is read from a log at a time.
 const READ_BYTES: usize = 256 << 10;
-/// How long requests that came before a bad frame may take until the connection is closed for it.
+/// How long requests that came before what ends the connection may take until it is closed.
 const CARRY_OUT: Duration = Duration::from_secs(1);
 
 /// What a connection shares with the rest of its node.
@@ -111,6 +113,9 @@ struct Connection<S, P> {
     requests: FuturesUnordered<BoxFuture<'static, Done>>,
     open: Vec<OpenRequest>,
     subscriptions: Subscriptions,
+    presences: Presences,
+    /// Whether it is being asked where the principal stands.
+    asking: bool,
     draining: bool,
 }
 
@@ -120,6 +125,8 @@ struct OpenRequest {
     /// Stops it, where it may be stopped.
     abort: Option<AbortHandle>,
     may_sign_in: bool,
+    /// How often rights had come into doubt when it began.
+    doubts: u64,
 }
 
 /// How far the opening is.
@@ -135,11 +142,13 @@ enum Phase {
 
 /// Something that was waited for.
 enum Done {
-    Greeted(Result<Option<Identity>, Refused>),
+    Greeted(u64, Result<Option<Identity>, Refused>),
+    Stood(Arc<Identity>, Result<Option<Result<Identity, Refused>>, Fault>),
     Request(u64, Result<Reply, Fault>),
     Cancelled(u64),
     Followed(u64, Result<StreamHead, Fault>),
     Read(u64, Result<Vec<Arc<Block>>, Fault>),
+    Came(u64, Result<(), Fault>),
 }
 
 /// What woke the connection.
@@ -194,6 +203,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
             requests: FuturesUnordered::new(),
             open: Vec::new(),
             subscriptions: Subscriptions::new(credit),
+            presences: Presences::default(),
+            asking: false,
             draining: false,
             node,
         }
@@ -219,6 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
     /// Does all that can be done without waiting: frames that came, requests that are done at once, events that may go, and the
     /// socket's next bytes.
     async fn work(&mut self) -> Result<(), Ended> {
+        self.ask_standing();
         let mut gathered = 0;
         loop {
             self.read_frames()?;
@@ -246,6 +258,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
                 Due::Close(code, message) => return Err(Ended::close(code, message)),
             }
         }
+        self.send_presence();
         self.send_events();
         if !self.wire.is_flushing() {
             let mut fed = 0;
@@ -319,10 +332,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
 
     fn on_done(&mut self, done: Done) -> Result<(), Ended> {
         match done {
-            Done::Greeted(greeted) => self.greeted(greeted)?,
+            Done::Greeted(doubts, greeted) => self.greeted(doubts, greeted)?,
+            Done::Stood(was, standing) => self.stood(&was, standing)?,
             Done::Request(id, reply) => {
-                self.close_request(id);
+                let began = self.close_request(id);
+                let signs_in = reply.as_ref().is_ok_and(|reply| reply.signs_in.is_some());
                 self.reply(id, reply);
+                if let Some(doubts) = began.filter(|_| signs_in) {
+                    self.read_at(doubts);
+                }
             }
             Done::Cancelled(id) => {
                 self.close_request(id);
@@ -330,12 +348,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
             }
             Done::Followed(sub, head) => self.subscriptions.begin(sub, head, &mut self.outbox),
             Done::Read(sub, blocks) => self.subscriptions.read(sub, blocks, &mut self.outbox),
+            Done::Came(sub, found) => self.presences.begin(sub, found, &mut self.outbox),
         }
         Ok(())
     }
 
-    fn close_request(&mut self, id: u64) {
-        self.open.retain(|request| request.id != id);
+    /// Gives how often rights had come into doubt when the request began.
+    fn close_request(&mut self, id: u64) -> Option<u64> {
+        let place = self.open.iter().position(|request| request.id == id)?;
+        Some(self.open.remove(place).doubts)
     }
 
     fn reply(&mut self, id: u64, reply: Result<Reply, Fault>) {
@@ -357,14 +378,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
         for sub in letters.grown {
             self.subscriptions.grown(sub);
         }
-        if let Some(identity) = letters.identity {
-            let body = encode(&Notice::PrincipalChanged { principal: identity.principal.clone() });
-            self.outbox.control(&ServerFrame::Notice(Body::own(&body)));
-            let may = self.node.router.may_follow(&self.node.services, Some(&identity));
-            if may.is_err_and(|fault| fault.code == FaultCode::Forbidden) {
-                self.subscriptions.end_all(EndedWhy::Forbidden, &mut self.outbox);
-            }
-            self.sign_in(identity);
+        for sub in letters.gone {
+            self.presences.gone(sub, &mut self.outbox);
         }
         if let Some((code, fault)) = letters.close {
             return Err(Ended::Close(code, fault));
@@ -384,8 +399,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
     }
 
     fn send_events(&mut self) {
+        if self.in_doubt() {
+            return;
+        }
         let mut reads = Vec::new();
-        self.subscriptions.send(&mut self.outbox, &mut reads);
+        self.subscriptions.send(&mut self.outbox, &mut reads, &self.mailbox);
         for ReadWanted { sub, run, after } in reads {
             let store = self.node.services.store.clone();
             let read = async move {
@@ -406,11 +424,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
     }
 
     async fn finish_requests(&mut self) {
-        while let Some(done) = self.requests.next().await {
-            if self.on_done(done).is_err() {
-                return;
+        let finished = async {
+            while let Some(done) = self.requests.next().await {
+                if self.on_done(done).is_err() {
+                    return;
+                }
             }
-        }
+        };
+        let _ = tokio::time::timeout(CARRY_OUT, finished).await;
     }
 
     async fn leave(mut self, ended: Ended) {
@@ -426,9 +447,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
             }
         };
         info!(connection = %self.id, code = code.code(), reason = %fault.message, "closed");
-        if code == CloseCode::ProtocolError {
+        self.presences = Presences::default();
+        match code {
             // Frames before the bad one are carried out, and what they asked for is answered.
-            let _ = tokio::time::timeout(CARRY_OUT, self.finish_requests()).await;
+            CloseCode::ProtocolError => self.finish_requests().await,
+            // What took the right away is answered, too; nothing is read for who has it no more.
+            CloseCode::SignedOut | CloseCode::SignInRevoked => {
+                self.subscriptions = Subscriptions::new(0);
+                self.open.iter().filter_map(|request| request.abort.as_ref()).for_each(AbortHandle::abort);
+                self.finish_requests().await;
+            }
+            _ => {}
         }
         fault_frame(&mut self.outbox, 0, &fault);
         self.wire.close(self.outbox.last_words(), code).await;

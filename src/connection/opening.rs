@@ -25,15 +25,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
     pub(super) fn hello(&mut self, body: Body<'_>) -> Result<(), Ended> {
         let hello: Hello = body.decode().map_err(|fault| Ended::malformed(fault.message))?;
         self.phase = Phase::Greeting;
-        let Some(token) = hello.access_token else { return self.greeted(Ok(None)) };
+        let doubts = self.node.services.hub.doubts();
+        let Some(token) = hello.access_token else { return self.greeted(doubts, Ok(None)) };
         let access = self.node.services.access.clone();
-        let verified = async move { Done::Greeted(access.verify(&token, hello.workspace_id).await.map(Some)) };
+        let verified = async move { Done::Greeted(doubts, access.verify(&token, hello.workspace_id).await.map(Some)) };
         self.requests.push(verified.boxed());
         Ok(())
     }
 
     /// Answers hello, now that it is known who says it.
-    pub(super) fn greeted(&mut self, greeted: Result<Option<Identity>, Refused>) -> Result<(), Ended> {
+    pub(super) fn greeted(&mut self, doubts: u64, greeted: Result<Option<Identity>, Refused>) -> Result<(), Ended> {
         let identity = greeted.map_err(|refused| Ended::Close(refused.close, refused.fault))?.map(Arc::new);
         self.phase = Phase::Open;
         let services = &self.node.services;
@@ -62,7 +63,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
         let body = encode(&welcome);
         self.outbox.control(&ServerFrame::Welcome(Body::own(&body)));
         match identity {
-            Some(identity) => self.sign_in(identity),
+            Some(identity) => {
+                self.sign_in(identity);
+                self.read_at(doubts);
+            }
             None => self.deadlines.sign_in_within(Instant::now(), Duration::from_millis(settings.sign_in_ms)),
         }
         Ok(())

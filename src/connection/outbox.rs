@@ -37,6 +37,10 @@ impl Outbox {
     pub(super) fn has_room_for_events(&self) -> bool {
         self.events.bytes < GATHERED_BYTES
     }
+    /// Whether presence may be told now. Until then it can be overwritten.
+    pub(super) fn has_room_for_presence(&self) -> bool {
+        self.control.bytes < GATHERED_BYTES
+    }
     /// The next message, control first; the last of the control lane takes the events along when both are small.
     pub(super) fn next(&mut self) -> Option<Vec<u8>> {
         let Some(mut message) = self.control.pop() else { return self.events.pop() };

@@ -1,19 +1,29 @@
 //! Fan-out within a node: from what is followed to who follows it. Only hints travel here; a reader that gets one reads the log
 //! after its own cursor, so that a lost, late or doubled hint can neither lose nor double an event.
 
+mod presence;
+
+pub use presence::{Change, Changes, Present};
+
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
+use bytes::Bytes;
 use crewline_protocol::{
     close::CloseCode,
     fault::Fault,
-    value::{ConnectionId, Offset, RunId, SignInId, UserId},
+    value::{ConnectionId, Offset, RunId, SessionId, SignInId, UserId},
 };
 use dashmap::DashMap;
 use tokio::sync::Notify;
 
+use self::presence::Here;
 use crate::{access::Identity, store::Told, stream::Tail};
 
 /// Who follows what on this node, and which connections there are.
@@ -22,7 +32,11 @@ pub struct Hub(Arc<Inner>);
 
 struct Inner {
     streams: DashMap<RunId, Followed>,
+    /// Who is present where.
+    places: DashMap<SessionId, Vec<Here>>,
     connections: DashMap<ConnectionId, Member>,
+    /// How often rights came into doubt.
+    doubts: AtomicU64,
     /// Woken when runs may be waiting for someone to execute them.
     queued: Notify,
     tail_bytes: usize,
@@ -50,6 +64,11 @@ struct Member {
 #[derive(Debug, Default)]
 pub struct Mailbox {
     letters: Mutex<Letters>,
+    /// It stays here until it can be sent, so that it can be overwritten.
+    presence: Mutex<Changes>,
+    /// Set before anything is told that was committed after the change of rights; who reads it after what it is about to send, and
+    /// finds it unset, may send that.
+    doubted: AtomicBool,
     arrived: Notify,
 }
 
@@ -58,8 +77,8 @@ pub struct Mailbox {
 pub struct Letters {
     /// Subscriptions whose stream has grown.
     pub grown: Vec<u64>,
-    /// The principal is another now.
-    pub identity: Option<Arc<Identity>>,
+    /// Subscriptions to the presence of a session that is deleted.
+    pub gone: Vec<u64>,
     /// The connection is to end.
     pub close: Option<(CloseCode, Fault)>,
     /// The server leaves.
@@ -84,10 +103,36 @@ impl Mailbox {
         drop(letters);
         self.arrived.notify_one();
     }
-    /// Says that the principal is another now.
-    pub fn changed(&self, identity: Arc<Identity>) {
-        self.lock().identity = Some(identity);
+    /// Takes what is to be told of other members.
+    pub fn take_presence(&self) -> Changes {
+        std::mem::take(&mut self.lock_presence())
+    }
+    /// Says where a member is now, over what was said of it before; `first`: this is the first that is said of it.
+    pub fn present(&self, sub: u64, connection: ConnectionId, member: &Bytes, state: Option<&Bytes>, first: bool) {
+        self.lock_presence().put(sub, connection, member, state, first);
         self.arrived.notify_one();
+    }
+    /// Says that the session in which this subscription is present is gone.
+    pub fn gone(&self, sub: u64) {
+        let mut letters = self.lock();
+        if !letters.gone.contains(&sub) {
+            letters.gone.push(sub);
+        }
+        drop(letters);
+        self.arrived.notify_one();
+    }
+    /// Says that the rights of whoever is signed in are in doubt: they are to be asked for again.
+    pub fn doubt(&self) {
+        self.doubted.store(true, Ordering::SeqCst);
+        self.arrived.notify_one();
+    }
+    /// Whether they are in doubt.
+    pub fn doubted(&self) -> bool {
+        self.doubted.load(Ordering::SeqCst)
+    }
+    /// Says that they are about to be asked for; gives whether they are in doubt.
+    pub fn take_doubt(&self) -> bool {
+        self.doubted.swap(false, Ordering::SeqCst)
     }
     /// Says that the connection is to end; the first reason stands.
     pub fn close(&self, code: CloseCode, fault: Fault) {
@@ -99,8 +144,11 @@ impl Mailbox {
         self.lock().drain = Some(within);
         self.arrived.notify_one();
     }
-    fn lock(&self) -> std::sync::MutexGuard<'_, Letters> {
+    fn lock(&self) -> MutexGuard<'_, Letters> {
         self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn lock_presence(&self) -> MutexGuard<'_, Changes> {
+        self.presence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -147,7 +195,9 @@ impl Drop for Registered {
 impl Hub {
     /// A hub that keeps up to `tail_bytes` of each followed stream in memory.
     pub fn new(tail_bytes: usize) -> Self {
-        Self(Arc::new(Inner { streams: DashMap::new(), connections: DashMap::new(), queued: Notify::new(), tail_bytes }))
+        let (streams, places, connections) = (DashMap::new(), DashMap::new(), DashMap::new());
+        let (doubts, queued) = (AtomicU64::new(0), Notify::new());
+        Self(Arc::new(Inner { streams, places, connections, doubts, queued, tail_bytes }))
     }
 
     /// Follows a run's stream: its growth is put into the mailbox as `sub`. Follow first, then read the head: nothing falls between.
@@ -201,6 +251,25 @@ impl Hub {
     pub fn signed_in(&self) -> Vec<(Arc<Identity>, Arc<Mailbox>)> {
         let members = self.0.connections.iter();
         members.filter_map(|member| member.identity.clone().map(|identity| (identity, member.mailbox.clone()))).collect()
+    }
+
+    /// Says that the rights of these users are in doubt, before anything that was committed later is told.
+    pub fn doubt(&self, users: &BTreeSet<UserId>) {
+        if users.is_empty() {
+            return;
+        }
+        // Who signs in at this moment finds the count raised, or is found here.
+        self.0.doubts.fetch_add(1, Ordering::SeqCst);
+        for member in &self.0.connections {
+            if member.identity.as_ref().is_some_and(|identity| users.contains(&identity.user)) {
+                member.mailbox.doubt();
+            }
+        }
+    }
+
+    /// How often rights came into doubt: where it was another before somebody's rights were read, those may be old.
+    pub fn doubts(&self) -> u64 {
+        self.0.doubts.load(Ordering::SeqCst)
     }
 
     /// Closes every connection of a sign-in.
