@@ -3,15 +3,17 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use crewline_protocol::{
-    follow::{CREDIT_BYTES, CREDIT_CAP_BYTES},
+    follow::{CREDIT_BYTES, CREDIT_CAP_BYTES, Input, Place, Query},
     frame::Body,
+    live::Live,
     opening::{ClientInfo, Welcome},
     operation::{Kind, Operation},
     operations::{
         self,
         auth::{Login, Register, SignedIn},
     },
-    value::{MutationKey, Offset, RunId, WorkspaceId, encode},
+    read::ReadOperation,
+    value::{MutationKey, Offset, RunId, SessionId, WorkspaceId, encode},
 };
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -20,13 +22,15 @@ use tokio::{
 };
 
 use crate::{
-    AuthProvider, Clock, Connector, NoToken, RunStream, Tcp,
+    AuthProvider, Clock, Connector, NoToken, Presence, RunStream, Tcp, Watch,
     auth::SignIn,
     calls::{Answer, Call},
     driver::{Driver, Identity, Inbox, Order},
     error::{CallError, ConnectError, FollowError, Stopped, UrlError},
     follows::Follow,
-    run_stream::Taken,
+    presence::Here,
+    reading::Taken,
+    subject::Subject,
 };
 
 /// Calls that wait for the driver; more wait in their callers.
@@ -181,13 +185,47 @@ impl Client {
     pub async fn follow_run(&self, run: RunId, options: FollowOptions) -> Result<RunStream, FollowError> {
         let window = options.credit.unwrap_or(CREDIT_BYTES).clamp(1, CREDIT_CAP_BYTES);
         let (queue, deliveries) = mpsc::channel(Follow::places(window));
-        let taken = Arc::new(Taken { bytes: 0.into(), wake: self.wake.clone() });
-        let follow = Follow::new(run, options.only, options.from, window, queue, taken.clone());
-        let gone = |_| FollowError::Stopped(Stopped { code: None, fault: None });
-        self.orders.send(Order::Follow(follow)).await.map_err(gone)?;
+        let taken = Taken::new(self.wake.clone());
+        let subject = Subject::Run { run, only: options.only, queue };
+        self.follow(Follow::new(subject, window, taken.clone()).from(options.from.0)).await?;
         Ok(RunStream::new(deliveries, taken))
     }
+    /// Follows a read that the table of operations marks live, without `cursor`. Lost connections are not seen.
+    ///
+    /// # Errors
+    /// Only when the client has stopped; the query itself says whether it can be followed.
+    pub async fn watch<O: ReadOperation>(&self, input: O) -> Result<Watch<O::Output>, FollowError> {
+        self.watch_query(Query { op: O::NAME.into(), input: Input::of(&input) }).await
+    }
+    /// The same by name, with an input and an output of any shape.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn watch_raw<T: Live>(&self, operation: impl Into<String>, input: &serde_json::Value) -> Result<Watch<T>, FollowError> {
+        self.watch_query(Query { op: operation.into(), input: Input::of(input) }).await
+    }
+    /// Is present in a session: the others there see it, and it sees them.
+    ///
+    /// # Errors
+    /// Only when the client has stopped; presence itself says whether one may be there.
+    pub async fn presence(&self, session_id: SessionId) -> Result<Presence, FollowError> {
+        let (here, others) = watch::channel(Here::default());
+        let (own, state) = watch::channel(None);
+        let subject = Subject::Presence { place: Place { session_id }, here, state, begun: false };
+        self.follow(Follow::new(subject, 0, Taken::new(self.wake.clone()))).await?;
+        Ok(Presence::new(others, own, self.wake.clone()))
+    }
 
+    async fn watch_query<T: Live>(&self, query: Query) -> Result<Watch<T>, FollowError> {
+        let (queue, told) = mpsc::channel(Follow::places(CREDIT_BYTES));
+        let taken = Taken::new(self.wake.clone());
+        self.follow(Follow::new(Subject::Query { query, queue }, CREDIT_BYTES, taken.clone())).await?;
+        Ok(Watch::new(told, taken))
+    }
+    async fn follow(&self, follow: Follow) -> Result<(), FollowError> {
+        let gone = |_| FollowError::Stopped(Stopped { code: None, fault: None });
+        self.orders.send(Order::Follow(follow)).await.map_err(gone)
+    }
     async fn ask<T: DeserializeOwned>(
         &self,
         operation: Cow<'static, str>,

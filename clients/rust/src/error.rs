@@ -126,20 +126,20 @@ pub enum CallError {
     Stopped(#[from] Stopped),
 }
 
-/// A run is followed no longer.
+/// A run, a query or a session's presence is followed no longer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum FollowError {
     /// It was never begun.
-    #[error("the run can't be followed: {0}")]
+    #[error("it can't be followed: {0}")]
     Refused(Fault),
     /// The right to it was taken away.
-    #[error("you may not follow this run any longer: ask an admin of the workspace")]
+    #[error("you may not follow this any longer: ask an admin of the workspace")]
     Forbidden,
-    /// The run was deleted.
-    #[error("the run was deleted")]
+    /// It was deleted.
+    #[error("what was followed is deleted")]
     Deleted,
     /// What came can't be read.
-    #[error("an event of the run can't be read ({0}): update this client or the server")]
+    #[error("what came of it can't be read ({0}): update this client or the server")]
     Unreadable(String),
     /// The client has stopped for good.
     #[error(transparent)]

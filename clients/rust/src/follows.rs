@@ -1,4 +1,5 @@
-//! Runs that are followed: where each stands, what of it was read, and how much credit it is owed. They outlive connections.
+//! What is followed: where each stands, what of it was read, and how much credit it is owed. Subscriptions end with a connection;
+//! what is followed outlives it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,69 +8,61 @@ use std::{
 };
 
 use crewline_protocol::{
-    Fault, RunEvent,
+    Fault,
     fault::Retry,
-    follow::{Ended, EndedWhy, SubscribeOptions, SubscribedRun, Target},
+    follow::{Ended, EndedWhy, SubscribeOptions},
     frame::{Body, ClientFrame},
-    value::{Offset, RunId, encode},
+    value::encode,
 };
-use serde::Deserialize;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     Clock,
     error::{FollowError, Stopped},
-    run_stream::{Delivery, Taken},
+    reading::Taken,
+    subject::{SPARE_PLACES, Subject, Undelivered},
     turns::Turns,
 };
 
 /// The least bytes that an `events` frame has on the wire: it bounds how many frames a window of credit can hold.
 const LEAST_FRAME_BYTES: i64 = 6;
-/// Places in a stream's queue beside those for frames: subscribed again, restarted, the end.
-const SPARE_PLACES: usize = 64;
-/// Full jitter before a run is subscribed to again when nothing came of the last time: the first bound and the last.
+/// Full jitter before something is subscribed to again when nothing came of the last time: the first bound and the last.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
-/// A run that is followed.
+/// Something that is followed.
 pub(crate) struct Follow {
-    pub(crate) run: RunId,
-    pub(crate) only: Option<Vec<String>>,
-    /// The offset up to which events were put into the queue.
-    pub(crate) position: Offset,
+    subject: Subject,
+    /// The offset, or the revision, up to which everything was put into the queue; absent: nothing was.
+    position: Option<i64>,
     /// The most bytes that may be on their way or unread.
-    pub(crate) window: i64,
-    pub(crate) queue: mpsc::Sender<Delivery>,
-    pub(crate) taken: Arc<Taken>,
+    window: i64,
+    taken: Arc<Taken>,
     /// Bytes in the queue.
-    pub(crate) unread: i64,
+    unread: i64,
     /// Bytes that were read and not granted yet.
-    pub(crate) owed: i64,
+    owed: i64,
     /// Bytes of this subscription that the connection's credit still lacks.
-    pub(crate) held: i64,
+    held: i64,
     /// On this connection.
-    pub(crate) sub: Option<u64>,
+    sub: Option<u64>,
     /// Subscriptions since the last frame that was applied.
-    pub(crate) tries: u32,
+    tries: u32,
 }
 
 impl Follow {
-    pub(crate) fn new(
-        run: RunId,
-        only: Option<Vec<String>>,
-        position: Offset,
-        window: i64,
-        queue: mpsc::Sender<Delivery>,
-        taken: Arc<Taken>,
-    ) -> Self {
-        Self { run, only, position, window, queue, taken, unread: 0, owed: 0, held: 0, sub: None, tries: 0 }
+    /// To be followed from where it begins.
+    pub(crate) fn new(subject: Subject, window: i64, taken: Arc<Taken>) -> Self {
+        let position = subject.start();
+        Self { subject, position, window, taken, unread: 0, owed: 0, held: 0, sub: None, tries: 0 }
     }
-    /// How many places the queue of a stream with this window needs.
+    /// The same, from a position.
+    pub(crate) fn from(mut self, position: i64) -> Self {
+        self.position = Some(position);
+        self
+    }
+    /// How many places the queue of a reader with this window needs.
     pub(crate) fn places(window: i64) -> usize {
         usize::try_from(window / LEAST_FRAME_BYTES).unwrap_or(0) + SPARE_PLACES
-    }
-    fn end(self, end: Result<(), FollowError>) {
-        // A reader that has gone needs no end.
-        let _ = self.queue.try_send(Delivery::End(end));
     }
 }
 
@@ -77,7 +70,7 @@ impl Follow {
 #[derive(Debug)]
 pub(crate) struct Overdrawn;
 
-/// Every followed run, and what is to be said about them.
+/// Everything that is followed, and what is to be said about them.
 #[derive(Default)]
 pub(crate) struct Follows {
     open: BTreeMap<u64, Follow>,
@@ -102,17 +95,18 @@ impl Follows {
     pub(crate) fn connected(&mut self, credit_bytes: u64, another_epoch: bool) {
         self.connection_window = i64::try_from(credit_bytes).unwrap_or(i64::MAX);
         for follow in self.open.values_mut().filter(|_| another_epoch) {
-            follow.position = Offset(0);
-            let _ = follow.queue.try_send(Delivery::Restarted);
+            follow.position = follow.subject.start();
+            follow.subject.restarted();
         }
     }
     /// The connection is gone: all are to be subscribed to again on the next.
     pub(crate) fn disconnected(&mut self) {
-        self.open.retain(|_, follow| !follow.queue.is_closed());
+        self.open.retain(|_, follow| !follow.subject.is_abandoned());
         self.by_sub.clear();
         self.turns.restart(self.open.keys().copied());
         for follow in self.open.values_mut() {
             (follow.sub, follow.held, follow.owed) = (None, 0, 0);
+            follow.subject.disconnected();
         }
     }
     /// Writes the `subscribe` of everything that is ready.
@@ -127,10 +121,11 @@ impl Follows {
             (follow.sub, follow.held, follow.owed) = (Some(sub), 0, 0);
             follow.tries += 1;
             let credit = (follow.window - follow.unread).max(0);
-            let target = encode(&Target::Run { run: follow.run, only: follow.only.clone() });
-            let options = encode(&SubscribeOptions { from: Some(follow.position.0), credit: Some(credit) });
+            let target = encode(&follow.subject.target());
+            let options = SubscribeOptions { from: follow.position, credit: Some(credit) };
+            let options = follow.subject.has_positions().then(|| encode(&options));
             self.by_sub.insert(sub, number);
-            say(ClientFrame::Subscribe { sub, target: Body::own(&target), options: Some(Body::own(&options)) });
+            say(ClientFrame::Subscribe { sub, target: Body::own(&target), options: options.as_deref().map(Body::own) });
         }
         let windows: i64 = self.open.values().filter(|follow| follow.sub.is_some()).map(|follow| follow.window).sum();
         if windows > self.connection_window {
@@ -139,14 +134,14 @@ impl Follows {
         }
     }
     /// `subscribed` came.
-    pub(crate) fn subscribed(&mut self, sub: u64, body: SubscribedRun) {
-        // Told only while there is room: where the reader has stopped, frames and the end need the places.
-        if let Some(follow) = self.follow(sub).filter(|follow| follow.queue.capacity() > SPARE_PLACES / 2) {
-            let _ = follow.queue.try_send(Delivery::Attached { from: body.from, head: body.head });
+    pub(crate) fn subscribed(&mut self, sub: u64, body: Body<'_>, say: impl FnMut(ClientFrame<'_>)) -> Result<(), Fault> {
+        match self.follow(sub) {
+            Some(follow) => follow.subject.begun(sub, body, say),
+            None => Ok(()),
         }
     }
     /// `events` came, in a frame of so many bytes. The one rule of the protocol: a frame that begins where this side stands is applied, one
-    /// that ends at or before it is dropped, and on anything else the run is subscribed to again from where this side stands.
+    /// that ends at or before it is dropped, and on anything else it is subscribed to again from where this side stands.
     pub(crate) fn events(
         &mut self,
         (sub, offset, span, bytes): (u64, i64, i64, i64),
@@ -159,30 +154,58 @@ impl Follows {
             return Ok(());
         };
         follow.held += bytes;
-        if offset <= follow.position.0 {
+        if follow.position.is_some_and(|position| offset <= position) {
             say(ClientFrame::Credit { sub, bytes });
             say(ClientFrame::Credit { sub: 0, bytes });
             follow.held -= bytes;
             return Ok(());
         }
-        if offset - span != follow.position.0 {
+        if follow.position != Some(offset - span) {
             self.leave(sub, &mut say);
             self.again(sub, clock);
             return Ok(());
         }
-        match read_events(events) {
-            Ok(events) => {
-                (follow.position, follow.tries) = (Offset(offset), 0);
-                follow.unread += bytes;
-                let delivery = Delivery::Frame { events, position: Offset(offset), bytes };
-                match follow.queue.try_send(delivery) {
-                    Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
-                    Err(mpsc::error::TrySendError::Full(_)) => Err(Overdrawn),
-                }
-            }
-            Err(error) => {
+        let delivered = follow.subject.events(offset, events, bytes);
+        self.delivered(sub, (offset, bytes), delivered, say)
+    }
+    /// `snapshot` came, in a frame of so many bytes: whatever this side had, it stands there now.
+    pub(crate) fn snapshot(
+        &mut self,
+        (sub, offset, bytes): (u64, i64, i64),
+        value: Body<'_>,
+        mut say: impl FnMut(ClientFrame<'_>),
+    ) -> Result<(), Overdrawn> {
+        let Some(follow) = self.follow(sub) else {
+            say(ClientFrame::Credit { sub: 0, bytes });
+            return Ok(());
+        };
+        follow.held += bytes;
+        let delivered = follow.subject.snapshot(offset, value, bytes);
+        self.delivered(sub, (offset, bytes), delivered, say)
+    }
+    /// `presence` came.
+    pub(crate) fn presence(&mut self, sub: u64, member: Body<'_>, state: Body<'_>) -> Result<(), Fault> {
+        self.follow(sub).map_or(Ok(()), |follow| follow.subject.present(member, state))
+    }
+    fn delivered(
+        &mut self,
+        sub: u64,
+        (offset, bytes): (i64, i64),
+        delivered: Result<(), Undelivered>,
+        mut say: impl FnMut(ClientFrame<'_>),
+    ) -> Result<(), Overdrawn> {
+        match (delivered, self.follow(sub)) {
+            (Err(Undelivered::Full), _) => Err(Overdrawn),
+            (Err(Undelivered::Unreadable(error)), _) => {
                 self.leave(sub, &mut say);
                 self.finish(sub, Err(FollowError::Unreadable(error)));
+                Ok(())
+            }
+            (Ok(()), follow) => {
+                if let Some(follow) = follow {
+                    (follow.position, follow.tries) = (Some(offset), 0);
+                    follow.unread += bytes;
+                }
                 Ok(())
             }
         }
@@ -210,12 +233,13 @@ impl Follows {
     pub(crate) fn settle(&mut self, mut say: impl FnMut(ClientFrame<'_>)) {
         let mut gone = Vec::new();
         for (number, follow) in &mut self.open {
-            if follow.queue.is_closed() {
+            if follow.subject.is_abandoned() {
                 gone.push((*number, follow.sub));
                 continue;
             }
             // Unless it is subscribed to, the next subscription's credit says it.
             let Some(sub) = follow.sub else { continue };
+            follow.subject.tell_state(sub, false, &mut say);
             let taken = follow.taken.bytes.swap(0, Ordering::AcqRel);
             follow.unread -= taken;
             follow.owed += taken;
@@ -249,7 +273,7 @@ impl Follows {
     pub(crate) fn stop(&mut self, stopped: &Stopped) {
         self.by_sub.clear();
         for follow in std::mem::take(&mut self.open).into_values() {
-            follow.end(Err(FollowError::Stopped(stopped.clone())));
+            follow.subject.end(Err(FollowError::Stopped(stopped.clone())));
         }
     }
 
@@ -268,6 +292,7 @@ impl Follows {
         let Some(number) = self.by_sub.remove(&sub) else { return };
         let Some(follow) = self.open.get_mut(&number) else { return };
         follow.sub = None;
+        follow.subject.disconnected();
         if follow.tries == 0 {
             self.turns.now(number);
         } else {
@@ -277,33 +302,7 @@ impl Follows {
     }
     fn finish(&mut self, sub: u64, end: Result<(), FollowError>) {
         if let Some(follow) = self.by_sub.remove(&sub).and_then(|number| self.open.remove(&number)) {
-            follow.end(end);
+            follow.subject.end(end);
         }
     }
-}
-
-/// An event, or one of a type that this version does not know.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Lenient {
-    Known(Box<RunEvent>),
-    Other { r#type: String },
-}
-
-/// Reads a frame's events; those of unknown types, which a newer server may send, are left out.
-fn read_events(body: Body<'_>) -> Result<Vec<RunEvent>, String> {
-    let strict = match body.decode::<Vec<RunEvent>>() {
-        Ok(events) => return Ok(events),
-        Err(fault) => fault,
-    };
-    let lenient: Vec<Lenient> = body.decode().map_err(|_| strict.to_string())?;
-    let mut events = Vec::with_capacity(lenient.len());
-    for event in lenient {
-        match event {
-            Lenient::Known(event) => events.push(*event),
-            Lenient::Other { r#type } if RunEvent::TYPES.contains(&r#type.as_str()) => return Err(strict.to_string()),
-            Lenient::Other { .. } => {}
-        }
-    }
-    Ok(events)
 }

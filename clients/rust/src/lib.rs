@@ -10,10 +10,14 @@ mod driver;
 mod error;
 mod follows;
 mod link;
+mod presence;
+mod reading;
 mod run_stream;
+mod subject;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod watch;
 
 pub use auth::{AuthError, AuthProvider, AuthReason, NoToken, Token};
 pub use client::{CallOptions, Client, ClientBuilder, FollowOptions, State};
@@ -21,4 +25,6 @@ pub use clock::Clock;
 pub use connector::{Connector, Tcp};
 pub use crewline_protocol as protocol;
 pub use error::{CallError, ConnectError, FollowError, Stopped, UrlError};
+pub use presence::{Presence, Present};
 pub use run_stream::{Followed, RunStream};
+pub use watch::{Update, Watch};

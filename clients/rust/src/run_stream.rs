@@ -2,18 +2,18 @@
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use crewline_protocol::{RunEvent, value::Offset};
 use futures::Stream;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
-use crate::error::{FollowError, Stopped};
+use crate::{
+    error::{FollowError, Stopped},
+    reading::{Reading, Taken},
+};
 
 /// What a followed run gives.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,8 +46,7 @@ pub(crate) enum Delivery {
 /// Events of a run, each once and in order, over any number of connections. It ends after the run's last event; an error is the last
 /// item. Dropping it ends the subscription; the run goes on.
 pub struct RunStream {
-    queue: mpsc::Receiver<Delivery>,
-    taken: Arc<Taken>,
+    reading: Reading<Delivery>,
     events: std::vec::IntoIter<RunEvent>,
     /// Comes after the frame's events.
     position: Option<Offset>,
@@ -56,15 +55,9 @@ pub struct RunStream {
     finished: bool,
 }
 
-/// How many bytes the reader has taken since the driver last looked.
-pub(crate) struct Taken {
-    pub(crate) bytes: AtomicI64,
-    pub(crate) wake: Arc<Notify>,
-}
-
 impl RunStream {
     pub(crate) fn new(queue: mpsc::Receiver<Delivery>, taken: Arc<Taken>) -> Self {
-        Self { queue, taken, events: Vec::new().into_iter(), position: None, bytes: 0, finished: false }
+        Self { reading: Reading::new(queue, taken), events: Vec::new().into_iter(), position: None, bytes: 0, finished: false }
     }
     /// The next event, past positions; `None` after the last.
     ///
@@ -81,14 +74,6 @@ impl RunStream {
             }
         }
     }
-    /// The frame before was taken whole: its bytes may be sent again.
-    fn grant(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
-        if bytes > 0 {
-            self.taken.bytes.fetch_add(bytes, Ordering::AcqRel);
-            self.taken.wake.notify_one();
-        }
-    }
 }
 
 impl Stream for RunStream {
@@ -103,11 +88,11 @@ impl Stream for RunStream {
             return Poll::Ready(Some(Ok(Followed::Position(position))));
         }
         // Asking for more says that what came before has been dealt with.
-        this.grant();
+        this.reading.grant(std::mem::take(&mut this.bytes));
         if this.finished {
             return Poll::Ready(None);
         }
-        let item = match ready!(this.queue.poll_recv(cx)) {
+        let item = match ready!(this.reading.poll_next(cx)) {
             Some(Delivery::Attached { from, head }) => Ok(Followed::Attached { from, head }),
             Some(Delivery::Restarted) => Ok(Followed::Restarted),
             Some(Delivery::Frame { events, position, bytes }) => {
@@ -133,12 +118,5 @@ impl Stream for RunStream {
             }
         };
         Poll::Ready(Some(item))
-    }
-}
-
-impl Drop for RunStream {
-    fn drop(&mut self) {
-        self.queue.close();
-        self.taken.wake.notify_one();
     }
 }

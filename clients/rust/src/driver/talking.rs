@@ -1,10 +1,10 @@
-//! Speaking on a connection: what is ready goes out, what comes in finds the call or the run that it is for.
+//! Speaking on a connection: what is ready goes out, what comes in finds the call, or what is followed, that it is for.
 
 use std::time::Duration;
 
 use crewline_protocol::{
     Fault, Operation,
-    follow::{Ended, SubscribedRun},
+    follow::Ended,
     frame::{Body, ClientFrame, ServerFrame},
     opening::{Goaway, Notice, Welcome},
     operations::auth::{Authenticate, Login, Logout, Refresh, Register, SignedIn},
@@ -19,6 +19,7 @@ use crate::{
     auth::Renewal,
     calls::Call,
     error::CallError,
+    follows::Overdrawn,
     link::{Link, Lost},
 };
 
@@ -117,18 +118,19 @@ impl<C: Connector> Driver<C> {
                 ServerFrame::Fault { id: 0, fault } => self.said = fault.decode().ok(),
                 ServerFrame::Fault { id, fault } => self.faulted(id, &fault.decode().map_err(unreadable)?),
                 ServerFrame::Subscribed { sub, body } => {
-                    let subscribed: SubscribedRun = body.decode().map_err(unreadable)?;
-                    self.follows.subscribed(sub, subscribed);
+                    self.follows.subscribed(sub, body, |frame| link.say(frame)).map_err(unreadable)?;
                 }
-                ServerFrame::Events { sub, offset, span, events } => self
-                    .follows
-                    .events((sub, offset, span, bytes), events, &self.clock, |frame| link.say(frame))
-                    .map_err(|_| Ending::Lost(Lost::Broken("the server sent more than it had credit for".into())))?,
+                ServerFrame::Events { sub, offset, span, events } => {
+                    self.follows.events((sub, offset, span, bytes), events, &self.clock, |frame| link.say(frame)).map_err(overdrawn)?
+                }
+                ServerFrame::Snapshot { sub, offset, value } => {
+                    self.follows.snapshot((sub, offset, bytes), value, |frame| link.say(frame)).map_err(overdrawn)?;
+                }
                 ServerFrame::Ended { sub, body, .. } => {
                     let ended: Ended = body.decode().map_err(unreadable)?;
                     self.follows.ended(sub, ended, &self.clock, |frame| link.say(frame));
                 }
-                ServerFrame::Snapshot { .. } => link.say(ClientFrame::Credit { sub: 0, bytes }),
+                ServerFrame::Presence { sub, member, state } => self.follows.presence(sub, member, state).map_err(unreadable)?,
                 ServerFrame::Ping(nonce) => link.say(ClientFrame::Pong(nonce)),
                 ServerFrame::Notice(body) => match body.decode() {
                     Ok(Notice::TokenExpiring { .. }) => match self.sign_in.renewal() {
@@ -139,7 +141,7 @@ impl<C: Connector> Driver<C> {
                     Ok(Notice::PrincipalChanged { .. }) | Err(_) => {}
                 },
                 ServerFrame::Goaway(body) => goaway = Some(body.decode().map_err(unreadable)?),
-                ServerFrame::Welcome(_) | ServerFrame::Presence { .. } | ServerFrame::Pong(_) => {}
+                ServerFrame::Welcome(_) | ServerFrame::Pong(_) => {}
             }
         }
         Ok(goaway)
@@ -170,6 +172,10 @@ impl<C: Connector> Driver<C> {
         }
         call.answer(Err(CallError::Fault(fault.clone())));
     }
+}
+
+fn overdrawn(_: Overdrawn) -> Ending {
+    Ending::Lost(Lost::Broken("the server sent more than it had credit for".into()))
 }
 
 /// The token that was asked for; never, where none was.

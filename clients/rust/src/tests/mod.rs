@@ -1,6 +1,8 @@
 //! What the client promises, in paused time against a scripted peer.
 
+mod live;
 mod peer;
+mod presence;
 
 use std::{
     sync::{Arc, Mutex},
@@ -40,7 +42,7 @@ async fn request(peer: &mut Peer) -> (u64, String, Option<String>) {
 }
 async fn subscribe(peer: &mut Peer) -> (u64, i64, i64) {
     match peer.next().await {
-        Some(Said::Subscribe { sub, from, credit, .. }) => (sub, from, credit),
+        Some(Said::Subscribe { sub, from, credit, .. }) => (sub, from.unwrap(), credit.unwrap()),
         other => panic!("{other:?} instead of subscribe"),
     }
 }
@@ -176,7 +178,7 @@ async fn subscribe_after_credit(peer: &mut Peer) -> (u64, i64) {
     loop {
         match peer.next().await {
             Some(Said::Credit { .. }) => {}
-            Some(Said::Subscribe { sub, from, .. }) => return (sub, from),
+            Some(Said::Subscribe { sub, from, .. }) => return (sub, from.unwrap()),
             other => panic!("{other:?}"),
         }
     }

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use crewline_protocol::{
     CloseCode, Fault, RunEvent,
-    follow::{Ended, EndedWhy, SubscribeOptions, SubscribedRun, Target},
+    follow::{Ended, EndedWhy, SubscribeOptions, SubscribedQuery, SubscribedRun, Target},
     frame::{Body, ClientFrame, ServerFrame},
     opening::{Hello, Limits, Reconnect, RequestOptions, ServerInfo, Welcome},
-    value::{ConnectionId, Millis, Offset, encode},
+    value::{ConnectionId, Millis, Offset, Revision, encode},
 };
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
@@ -56,7 +56,7 @@ impl Listener {
     /// The next connection, welcomed.
     pub(super) async fn welcome(&mut self) -> Peer {
         let (mut peer, _) = self.accept().await;
-        peer.say(&[ServerFrame::Welcome(Body::own(&encode(&welcome("first"))))]).await;
+        peer.welcomed(&welcome("first")).await;
         peer
     }
     /// Whether a connection is waiting to be accepted.
@@ -85,7 +85,8 @@ pub(super) enum Said {
     Hello(Hello),
     Request { id: u64, operation: String, input: Value, key: Option<String> },
     Cancel(u64),
-    Subscribe { sub: u64, target: Target, from: i64, credit: i64 },
+    Subscribe { sub: u64, target: Target, from: Option<i64>, credit: Option<i64> },
+    Presence { sub: u64, state: Value },
     Credit { sub: u64, bytes: i64 },
     Unsubscribe(u64),
     Pong(u64),
@@ -119,10 +120,11 @@ impl Peer {
                 }
                 ClientFrame::Cancel { id } => Said::Cancel(id),
                 ClientFrame::Subscribe { sub, target, options } => {
-                    let options: SubscribeOptions = options.unwrap().decode().unwrap();
-                    Said::Subscribe { sub, target: target.decode().unwrap(), from: options.from.unwrap(), credit: options.credit.unwrap() }
+                    let SubscribeOptions { from, credit } = options.map(|options| options.decode().unwrap()).unwrap_or_default();
+                    Said::Subscribe { sub, target: target.decode().unwrap(), from, credit }
                 }
                 ClientFrame::Credit { sub, bytes } => Said::Credit { sub, bytes },
+                ClientFrame::Presence { sub, state } => Said::Presence { sub, state: state.decode().unwrap() },
                 ClientFrame::Unsubscribe { sub } => Said::Unsubscribe(sub),
                 ClientFrame::Pong(nonce) => Said::Pong(nonce.decode().unwrap()),
                 other => panic!("{other:?}"),
@@ -140,6 +142,9 @@ impl Peer {
         self.socket.send(Message::Binary(message.into())).await.unwrap();
         bytes
     }
+    pub(super) async fn welcomed(&mut self, welcome: &Welcome) {
+        self.say(&[ServerFrame::Welcome(Body::own(&encode(welcome)))]).await;
+    }
     pub(super) async fn reply(&mut self, id: u64, output: &impl serde::Serialize) {
         self.say(&[ServerFrame::Reply { id, output: Body::own(&encode(output)), options: None }]).await;
     }
@@ -149,6 +154,18 @@ impl Peer {
     pub(super) async fn subscribed(&mut self, sub: u64, from: i64, head: i64) {
         let body = encode(&SubscribedRun { from: Offset(from), head: Offset(head), complete: false });
         self.say(&[ServerFrame::Subscribed { sub, body: Body::own(&body) }]).await;
+    }
+    /// Says that a query's subscription stands at this revision, and whether a snapshot is to come.
+    pub(super) async fn subscribed_query(&mut self, sub: u64, revision: i64, snapshot: bool) {
+        let body = encode(&SubscribedQuery { revision: Revision(revision), snapshot });
+        self.say(&[ServerFrame::Subscribed { sub, body: Body::own(&body) }]).await;
+    }
+    pub(super) async fn snapshot(&mut self, sub: u64, revision: i64, value: &Value) -> i64 {
+        self.say(&[ServerFrame::Snapshot { sub, offset: revision, value: Body::own(&encode(value)) }]).await
+    }
+    /// Says changes that bring the position from `revision - span` to `revision`; returns the frame's length.
+    pub(super) async fn changes(&mut self, sub: u64, revision: i64, span: i64, changes: &Value) -> i64 {
+        self.say(&[ServerFrame::Events { sub, offset: revision, span, events: Body::own(&encode(changes)) }]).await
     }
     /// Says events that bring the position from `offset - span` to `offset`; returns the frame's length.
     pub(super) async fn events(&mut self, sub: u64, offset: i64, span: i64, events: &[RunEvent]) -> i64 {
