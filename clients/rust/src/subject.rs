@@ -113,10 +113,9 @@ impl Subject {
     /// Tells one's own state, where it has changed since it was told last or must be told `again`.
     pub(crate) fn tell_state(&mut self, sub: u64, again: bool, mut say: impl FnMut(ClientFrame<'_>)) {
         let Self::Presence { state, begun: true, .. } = self else { return };
-        if again || state.has_changed().unwrap_or(false) {
-            if let Some(state) = &*state.borrow_and_update() {
-                say(ClientFrame::Presence { sub, state: Body::own(state) });
-            }
+        let due = again || state.has_changed().unwrap_or(false);
+        if due && let Some(state) = &*state.borrow_and_update() {
+            say(ClientFrame::Presence { sub, state: Body::own(state) });
         }
     }
     /// Passes on the frame that brings the reader to `position`.

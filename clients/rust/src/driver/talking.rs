@@ -121,7 +121,7 @@ impl<C: Connector> Driver<C> {
                     self.follows.subscribed(sub, body, |frame| link.say(frame)).map_err(unreadable)?;
                 }
                 ServerFrame::Events { sub, offset, span, events } => {
-                    self.follows.events((sub, offset, span, bytes), events, &self.clock, |frame| link.say(frame)).map_err(overdrawn)?
+                    self.follows.events((sub, offset, span, bytes), events, &self.clock, |frame| link.say(frame)).map_err(overdrawn)?;
                 }
                 ServerFrame::Snapshot { sub, offset, value } => {
                     self.follows.snapshot((sub, offset, bytes), value, |frame| link.say(frame)).map_err(overdrawn)?;

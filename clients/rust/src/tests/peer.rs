@@ -127,7 +127,7 @@ impl Peer {
                 ClientFrame::Presence { sub, state } => Said::Presence { sub, state: state.decode().unwrap() },
                 ClientFrame::Unsubscribe { sub } => Said::Unsubscribe(sub),
                 ClientFrame::Pong(nonce) => Said::Pong(nonce.decode().unwrap()),
-                other => panic!("{other:?}"),
+                ping @ ClientFrame::Ping(_) => panic!("{ping:?}"),
             };
             self.said.push_back(said);
         }
