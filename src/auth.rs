@@ -155,6 +155,7 @@ pub(crate) mod tests {
         apps::{App, Apps},
         hub::{Hub, Mailbox, Registered},
         limits::Limits,
+        query::{Feeds, Live},
     };
 
     /// A node's rooms over an empty memory, in simulated time.
@@ -163,7 +164,8 @@ pub(crate) mod tests {
         let access = testing::access_with(&store, &settings);
         let clock = Clock::simulated(2, testing::START);
         let limits = Limits::new(&settings);
-        Arc::new(Services { settings, clock, store, hub: Hub::new(0), access, apps: Apps::new(App::built_in()), limits })
+        let live = Live::new(Feeds::new(&settings), store.clone());
+        Arc::new(Services { settings, clock, store, hub: Hub::new(0), live, access, apps: Apps::new(App::built_in()), limits })
     }
 
     fn context(services: &Arc<Services>, identity: Option<&Arc<Identity>>) -> Context {

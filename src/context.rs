@@ -15,6 +15,7 @@ use crate::{
     clock::Clock,
     hub::Hub,
     limits::Limits,
+    query::{Live, ReadError},
     settings::Settings,
     store::{Commit, CommitError, KeyedReply, Store, StoreError, StoredReply},
 };
@@ -29,6 +30,8 @@ pub struct Services {
     pub store: Store,
     /// Who follows what.
     pub hub: Hub,
+    /// Live queries.
+    pub live: Live,
     /// Who acts.
     pub access: Access,
     /// What crews there are.
@@ -130,6 +133,15 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::Unavailable(_) => Self::Unavailable(Box::new(error)),
             StoreError::Failed(_) | StoreError::Malformed { .. } => Self::Error(Box::new(error)),
+        }
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Fault(fault) => fault.into(),
+            ReadError::Store(error) => error.into(),
         }
     }
 }

@@ -16,6 +16,7 @@ mod entities;
 pub mod hub;
 pub mod leases;
 pub mod limits;
+pub mod query;
 pub mod runs;
 pub mod server;
 pub mod sessions;

@@ -23,8 +23,9 @@ use crate::{
     hub::Hub,
     leases,
     limits::Limits,
+    query::{Feeds, Live},
     settings::Settings,
-    store::{Location, Store, StoreError},
+    store::{Location, Store, StoreError, Told},
     sweep::sweep_forever,
 };
 
@@ -138,15 +139,20 @@ impl Server {
 
         let clock = Clock::system();
         let hub = Hub::new(usize::try_from(settings.tail_bytes).unwrap_or(usize::MAX));
-        let tell_hub = hub.clone();
+        let feeds = Feeds::new(&settings);
+        let (tell_hub, tell_feeds) = (hub.clone(), feeds.clone());
         let at_database = |error| StartError::Store(named(&location), error);
-        let store = Store::open(&location, Arc::new(move |told| tell_hub.told(told))).await.map_err(at_database)?;
+        let store = Store::open(&location, Arc::new(move |told: Vec<Told>| {
+            tell_feeds.told(&told);
+            tell_hub.told(told);
+        })).await.map_err(at_database)?;
         let at_data = |error| StartError::Data(data.clone(), error);
         let access = Access::open(&data, store.clone(), clock.clone(), &settings).await.map_err(at_data)?;
         let name = leases::Name::take(&data, &clock).map_err(at_data)?;
         let apps = Apps::serve(app, &store, clock.now()).await.map_err(at_database)?;
         let limits = Limits::new(&settings);
-        let services = Arc::new(Services { settings, clock, store, hub, access, apps, limits });
+        let live = Live::new(feeds, store.clone());
+        let services = Arc::new(Services { settings, clock, store, hub, live, access, apps, limits });
 
         let engine = Engine::start(services.clone(), name.id.clone());
         let sweep = tokio::spawn(sweep_forever(services.clone()));

@@ -1,14 +1,17 @@
 //! Sessions: durable shared places where people and agents work.
 
+use std::sync::{Arc, LazyLock};
+
 use crewline_protocol::{
     fault::Fault,
-    operations::session::{Create, Session},
-    value::{Millis, Revision, SessionId, UserId, WorkspaceId},
+    operations::session::{self, Create, Session},
+    value::{Millis, Revision, SessionId, UserId, WorkspaceId, encode},
 };
 
 use crate::{
     context::{Answer, Context, Failure, Services, taken},
     entity,
+    query::Noun,
     store::{Commit, Guard},
 };
 
@@ -29,7 +32,17 @@ entity! {
         title: String,
         /// Who made it.
         created_by: UserId,
+        /// Since when it is out of the way.
+        archived_at: Option<Millis>,
     }
+}
+
+/// Sessions, as reads see them.
+pub fn noun() -> Arc<Noun> {
+    static NOUN: LazyLock<Arc<Noun>> = LazyLock::new(|| {
+        Arc::new(Noun::of(&session::NOUN, |row: SessionRow| encode(&row.at(row.revision))))
+    });
+    NOUN.clone()
 }
 
 /// Makes a session.
@@ -65,12 +78,12 @@ pub async fn load(services: &Services, workspace: WorkspaceId, session: SessionI
 impl SessionRow {
     /// A new session.
     pub fn new(id: SessionId, workspace_id: WorkspaceId, created_by: UserId, title: String, now: Millis) -> Self {
-        Self { id, workspace_id, revision: Revision(0), created_at: now, updated_at: now, title, created_by }
+        Self { id, workspace_id, revision: Revision(0), created_at: now, updated_at: now, title, created_by, archived_at: None }
     }
 
     /// As the wire has it, at the revision that it was written with.
     fn at(&self, revision: Revision) -> Session {
-        let Self { id, created_at, updated_at, title, created_by, .. } = self.clone();
-        Session { id, revision, created_at, updated_at, title, created_by, archived_at: None }
+        let Self { id, created_at, updated_at, title, created_by, archived_at, .. } = self.clone();
+        Session { id, revision, created_at, updated_at, title, created_by, archived_at }
     }
 }

@@ -196,6 +196,12 @@ settings! {
     simulated_tokens_per_s: f64 = 60.0, |v| (0.1..=1_000_000.0).contains(v), "0.1 to 1000000 (tokens a second)";
     /// Bytes of encoded events that a followed run keeps in memory for readers near its head.
     tail_bytes: u64 = 256 << 10, |v| (0..=64 << 20).contains(v), "0 to 67108864 (bytes)";
+    /// How long changes of a live query are gathered. Longer sends fewer frames and shows changes later.
+    gather_ms: u64 = 25, |v| (0..=50).contains(v), "0 to 50 (milliseconds)";
+    /// Bytes of changes that a live query keeps for followers who lag; who lags more gets the whole answer anew.
+    live_history_bytes: u64 = 256 << 10, |v| (0..=64 << 20).contains(v), "0 to 67108864 (bytes)";
+    /// Bytes of changed rows that a followed workspace keeps for live queries that are being read.
+    live_feed_bytes: u64 = 4 << 20, |v| (0..=256 << 20).contains(v), "0 to 268435456 (bytes)";
 }
 
 impl Settings {

@@ -22,6 +22,7 @@ use crate::{
     connection,
     context::{Context, RequestKey},
     hub::Hub,
+    query::Feeds,
     runs,
     settings::Settings,
     store::{Commit, Location, Store},
@@ -80,7 +81,7 @@ fn world(seed: u64) -> World {
             }
         };
         let store = Store::open(&Location::Memory, Arc::new(tell)).await.unwrap();
-        let node = testing::node(settings(), Clock::simulated(seed, START), store.clone(), Hub::new(0)).await;
+        let node = testing::node(settings(), Clock::simulated(seed, START), store.clone(), Hub::new(0), Feeds::new(&settings())).await;
         let person = testing::register(&node, "ada@example.com").await;
         let token = person.access_token;
         let identity = Arc::new(node.services.access.verify(&token, None).await.unwrap());
@@ -102,7 +103,7 @@ fn world(seed: u64) -> World {
 async fn serve(world: World) -> turmoil::Result {
     let hub = Hub::new(usize::try_from(settings().tail_bytes).unwrap());
     *world.hub.lock().unwrap() = Some(hub.clone());
-    let node = testing::node(settings(), Clock::simulated(2, START), world.store, hub).await;
+    let node = testing::node(settings(), Clock::simulated(2, START), world.store, hub, Feeds::new(&settings())).await;
     tokio::spawn(sweep_forever(node.services.clone()));
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     loop {

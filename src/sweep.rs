@@ -29,6 +29,15 @@ pub async fn sweep(services: &Services) {
         }
         Err(error) => warn!(%error, "the heads of followed streams can't be read; the next round tries again"),
     }
+    let feeds = services.live.feeds();
+    match services.store.revisions(&feeds.workspaces()).await {
+        Ok(revisions) => {
+            for (workspace, revision) in revisions {
+                feeds.reached(workspace, revision);
+            }
+        }
+        Err(error) => warn!(%error, "the revisions of followed workspaces can't be read; the next round tries again"),
+    }
     let (identities, mailboxes): (Vec<_>, Vec<_>) = services.hub.signed_in().into_iter().unzip();
     match services.access.standings(&identities).await {
         Ok(standings) => {

@@ -39,8 +39,9 @@ use crate::{
     dispatch::Router,
     hub::Hub,
     limits::Limits,
+    query::{Feeds, Live},
     settings::Settings,
-    store::{Commit, Location, Store},
+    store::{Commit, Location, Store, Told},
 };
 
 /// When simulated calendars start.
@@ -63,14 +64,16 @@ impl Stage {
     pub(crate) async fn new(settings: Settings) -> Self {
         let hub = Hub::new(usize::try_from(settings.tail_bytes).unwrap());
         let hints = Arc::new(AtomicBool::new(true));
-        let (tell, told_hub) = (hints.clone(), hub.clone());
-        let tell = move |told| {
+        let feeds = Feeds::new(&settings);
+        let (tell, told_hub, told_feeds) = (hints.clone(), hub.clone(), feeds.clone());
+        let tell = move |told: Vec<Told>| {
             if tell.load(Ordering::Relaxed) {
+                told_feeds.told(&told);
                 told_hub.told(told);
             }
         };
         let store = Store::open(&Location::Memory, Arc::new(tell)).await.unwrap();
-        let node = node(settings, Clock::simulated(1, START), store, hub).await;
+        let node = node(settings, Clock::simulated(1, START), store, hub, feeds).await;
         let person = register(&node, "ada@example.com").await;
         Self { node, person, hints }
     }
@@ -97,12 +100,13 @@ impl Stage {
 }
 
 /// A node's rooms on this store.
-pub(crate) async fn node(settings: Settings, clock: Clock, store: Store, hub: Hub) -> Node {
+pub(crate) async fn node(settings: Settings, clock: Clock, store: Store, hub: Hub, feeds: Feeds) -> Node {
     let key = SigningKey::from_seed([7; 32]);
     let access = Access::with_key(&key, CHEAP, Threads::None, store.clone(), clock.clone(), &settings).unwrap();
     let apps = Apps::serve(App::built_in(), &store, START).await.unwrap();
     let limits = Limits::new(&settings);
-    let services = Arc::new(Services { settings, clock, store, hub, access, apps, limits });
+    let live = Live::new(feeds, store.clone());
+    let services = Arc::new(Services { settings, clock, store, hub, live, access, apps, limits });
     Node { services, router: Arc::new(Router::new()) }
 }
 

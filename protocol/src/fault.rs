@@ -175,6 +175,15 @@ impl Fault {
         let field = FieldFault { path: path.into(), code: code.into(), message: message.into() };
         Self::invalid_fields(vec![field])
     }
+    /// The same of what stands below another path.
+    #[must_use]
+    pub fn below(mut self, path: &str) -> Self {
+        for field in &mut self.fields {
+            let own = std::mem::take(&mut field.path);
+            field.path = if own.is_empty() { path.to_owned() } else { format!("{path}.{own}") };
+        }
+        self
+    }
     /// An `invalid` for several fields; its message names the first.
     pub fn invalid_fields(fields: Vec<FieldFault>) -> Self {
         let message = match fields.first() {

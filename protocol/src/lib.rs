@@ -26,6 +26,7 @@ pub mod operations;
 mod pack;
 pub mod presence;
 pub mod read;
+pub mod rows;
 pub mod scan;
 pub mod typescript;
 pub mod value;

@@ -149,6 +149,20 @@ pub(crate) fn put_text_head(out: &mut Vec<u8>, length: usize) {
     }
 }
 
+pub(crate) fn put_nil(out: &mut Vec<u8>) {
+    out.push(0xc0);
+}
+
+pub(crate) fn put_map_head(out: &mut Vec<u8>, count: u32) {
+    if let Some(short) = u8::try_from(count).ok().filter(|short| *short < 16) {
+        out.push(0x80 | short);
+    } else if let Ok(count) = u16::try_from(count) {
+        put(out, 0xde, &count.to_be_bytes());
+    } else {
+        put(out, 0xdf, &count.to_be_bytes());
+    }
+}
+
 pub(crate) fn put_array_head(out: &mut Vec<u8>, count: u32) {
     if let Some(short) = u8::try_from(count).ok().filter(|short| *short < 16) {
         out.push(0x90 | short);

@@ -62,9 +62,13 @@ mod tests {
         ("auth.logout", "+++++++uu"),
         ("auth.me", "+++++++uu"),
         ("session.create", "+++ffffuu"),
+        ("session.get", "++++ff+uu"),
+        ("session.list", "++++ff+uu"),
+        ("session.aggregate", "++++ff+uu"),
         ("run.start", "+++ffffuu"),
         ("run.get", "++++ff+uu"),
         ("run.list", "++++ff+uu"),
+        ("run.aggregate", "++++ff+uu"),
         ("run.cancel", "+++ffffuu"),
     ];
 

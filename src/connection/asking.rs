@@ -3,9 +3,9 @@
 use bytes::Buf;
 use crewline_protocol::{
     fault::{Fault, FaultCode},
-    follow::{CREDIT_BYTES, CREDIT_CAP_BYTES, SubscribeOptions, Target},
+    follow::{self, CREDIT_BYTES, CREDIT_CAP_BYTES, SubscribeOptions, Target},
     frame::{Body, ClientFrame, ServerFrame},
-    value::Offset,
+    value::{Offset, Revision},
 };
 use futures::{
     FutureExt,
@@ -13,7 +13,7 @@ use futures::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Connection, Done, Ended, Node, OpenRequest, Phase, Place, fault_frame, following::refuse};
+use super::{Connection, Done, Ended, Node, OpenRequest, Phase, Place, fault_frame, following::{Followed, Log, Query, refuse}};
 use crate::{dispatch::Begun, stream::Wanted};
 
 /// A client that asks for too much at once is told to wait this long.
@@ -133,12 +133,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
                 // Followed before the head is read, so that nothing falls between.
                 let following = services.hub.follow(run, &self.mailbox, sub);
                 let wanted = only.map_or(Wanted::All, Wanted::Only);
-                self.subscriptions.add(sub, run, wanted, Offset(from), credit, following);
+                self.subscriptions.add(sub, Followed::Log(Log::new(run, wanted, Offset(from), following)), credit);
                 self.requests.push(async move { Done::Followed(sub, head.await) }.boxed());
-                Ok(())
             }
-            Target::Query { .. } => Err(Fault::invalid("query", "unknown", "is no run and no presence: queries can't be followed yet")),
-            Target::Presence { presence } => self.come(sub, presence.session_id),
+            Target::Query { query: follow::Query { op, input } } => {
+                let plan = router.plan(services, self.identity.as_ref(), &op, input.body())?;
+                let watching = services.live.follow(plan, &self.mailbox, sub);
+                let begun = services.live.begin(&watching, options.from.map(Revision));
+                self.subscriptions.add(sub, Followed::Query(Query::new(op, input, watching)), credit);
+                self.requests.push(async move { Done::Asked(sub, begun.await) }.boxed());
+            }
+            Target::Presence { presence } => self.come(sub, presence.session_id)?,
         }
+        Ok(())
     }
 }

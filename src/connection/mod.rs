@@ -19,6 +19,7 @@ use crewline_protocol::{
     MESSAGE_BYTES_BEFORE_SIGN_IN,
     close::CloseCode,
     fault::{Fault, FaultCode},
+    follow::{Input, SubscribedQuery},
     frame::{Body, ServerFrame},
     opening::{Goaway, GoawayWhy, Notice, ReplyOptions},
     value::{ConnectionId, encode},
@@ -147,6 +148,7 @@ enum Done {
     Request(u64, Result<Reply, Fault>),
     Cancelled(u64),
     Followed(u64, Result<StreamHead, Fault>),
+    Asked(u64, Result<SubscribedQuery, Fault>),
     Read(u64, Result<Vec<Arc<Block>>, Fault>),
     Came(u64, Result<(), Fault>),
 }
@@ -346,7 +348,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
                 self.close_request(id);
                 fault_frame(&mut self.outbox, id, &Fault::new(FaultCode::Cancelled, "cancelled as asked"));
             }
-            Done::Followed(sub, head) => self.subscriptions.begin(sub, head, &mut self.outbox),
+            Done::Followed(sub, head) => self.subscriptions.begin_log(sub, head, &mut self.outbox),
+            Done::Asked(sub, subscribed) => {
+                self.subscriptions.begin_query(sub, subscribed, &mut self.outbox);
+                // Rights may have changed since it was asked for.
+                self.ask_again(sub);
+            }
             Done::Read(sub, blocks) => self.subscriptions.read(sub, blocks, &mut self.outbox),
             Done::Came(sub, found) => self.presences.begin(sub, found, &mut self.outbox),
         }
@@ -388,6 +395,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
             self.drain(within);
         }
         Ok(())
+    }
+
+    /// What a live query's principal may see of it may be another part by now.
+    fn ask_again(&mut self, sub: u64) {
+        let Self { subscriptions, node: Node { services, router }, identity, mailbox, outbox, .. } = self;
+        let plan = |operation: &str, input: &Input| router.plan(services, identity.as_ref(), operation, input.body());
+        let follow = |plan| services.live.follow(plan, mailbox, sub);
+        subscriptions.ask_again(sub, plan, follow, outbox);
     }
 
     fn drain(&mut self, within: Duration) {

@@ -1,31 +1,38 @@
 //! Runs: starting, reading and cancelling them. What executes them is in `leases` and `engine`.
 
 mod inputs;
-mod list;
 mod row;
 
-pub use list::list;
 pub use row::{Cancelled, End, RunRow};
 
 #[cfg(test)]
 pub(crate) use row::tests::row as test_row;
 
+use std::sync::{Arc, LazyLock};
+
 use crewline_protocol::{
     event::{RunEvent, Usage, WaitingFor},
     fault::{Fault, FaultCode},
-    operations::run::{Cancel, Get, Run, Start, Status},
+    operations::run::{self, Cancel, Run, Start, Status},
     value::{MicroUsd, Revision, RunId, SessionId, WorkspaceId, encode},
 };
 
 use crate::{
     apps::Executor,
     context::{Answer, Context, Failure, Services, taken},
+    query::Noun,
     sessions::SessionRow,
     store::{Commit, Guard, Json, Value},
 };
 
 /// The longest row, in bytes as the wire has it.
 pub const ROW_BYTES: usize = 256 << 10;
+
+/// Runs, as reads see them.
+pub fn noun() -> Arc<Noun> {
+    static NOUN: LazyLock<Arc<Noun>> = LazyLock::new(|| Arc::new(Noun::of(&run::NOUN, |row: RunRow| encode(&row.run()))));
+    NOUN.clone()
+}
 
 /// Starts a run of a crew; it belongs to the server from then on.
 ///
@@ -103,17 +110,6 @@ pub async fn start(cx: Context, input: Start) -> Result<Answer<Run>, Failure> {
     let answer = cx.commit(commit, move |revision| run.at(revision)).await?;
     services.hub.run_queued();
     Ok(answer)
-}
-
-/// Reads one run.
-///
-/// # Errors
-/// `not_found` for one that is absent or in another workspace.
-pub async fn get(cx: Context, input: Get) -> Result<Answer<Run>, Failure> {
-    let workspace = cx.identity()?.workspace;
-    let mut snapshot = cx.services.store.snapshot().await?;
-    let run = snapshot.get::<RunRow>(input.id).await?.filter(|run| run.workspace_id == workspace).ok_or_else(Fault::not_found)?;
-    Ok(Answer::at(snapshot.revision(workspace).await?, run.run()))
 }
 
 /// Asks a run to end.

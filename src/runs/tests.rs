@@ -10,6 +10,7 @@ use crewline_protocol::{
 
 use crate::{
     context::Failure,
+    dispatch::read,
     runs, sessions,
     testing::crews::{Node, app, app_with, inputs, slow},
 };
@@ -33,7 +34,7 @@ async fn a_run_is_what_was_asked_for_and_true_at_its_revision() {
     let run = answer.output;
     assert_eq!(answer.as_of, Some(run.revision));
     assert_eq!((run.status, &run.inputs, run.started_by, run.version.len()), (Status::Queued, &inputs("x"), ada.user, 64));
-    let got = runs::get(node.context(Some(&ada)), Get { id: run.id }).await.unwrap();
+    let got = read(node.context(Some(&ada)), Get { id: run.id }).await.unwrap();
     assert_eq!((got.output, got.as_of), (run.clone(), Some(run.revision)));
     let session: sessions::SessionRow = node.services.store.get(run.session_id).await.unwrap().unwrap();
     assert_eq!((session.title.as_str(), session.workspace_id), ("Pair", ada.workspace));
@@ -48,13 +49,13 @@ async fn a_run_of_another_workspace_reads_as_absent() {
     let absent = node.services.clock.id(RunId::new);
     for id in [run.id, absent] {
         let faults = [
-            fault(runs::get(cx(), Get { id }).await.unwrap_err()),
+            fault(read(cx(), Get { id }).await.unwrap_err()),
             fault(runs::cancel(cx(), Cancel { id, mode: None }).await.unwrap_err()),
             fault(runs::load(&node.services, eve.workspace, id).await.unwrap_err()),
         ];
         assert_eq!(faults, [Fault::not_found(), Fault::not_found(), Fault::not_found()]);
     }
-    assert_eq!(runs::list(cx(), List::default()).await.unwrap().output.items, []);
+    assert_eq!(read(cx(), List::default()).await.unwrap().output.items, []);
     let session = Start { session_id: Some(run.session_id), ..start("x") };
     assert_eq!(fault(runs::start(cx(), session).await.unwrap_err()), Fault::not_found());
     let taken = fault(runs::start(cx(), Start { id: Some(run.id), ..start("x") }).await.unwrap_err());
@@ -86,7 +87,7 @@ async fn a_list_is_walked_once_through_whatever_comes_meanwhile() {
     }
     let (mut walked, mut cursor) = (Vec::new(), None);
     loop {
-        let page = runs::list(cx(), List { limit: Some(3), cursor, ..List::default() }).await.unwrap();
+        let page = read(cx(), List { limit: Some(3), cursor, ..List::default() }).await.unwrap();
         assert!(page.as_of.is_some());
         walked.extend(page.output.items);
         cursor = page.output.next;
@@ -99,10 +100,10 @@ async fn a_list_is_walked_once_through_whatever_comes_meanwhile() {
         }
     }
     assert_eq!(walked, started);
-    let whole = runs::list(cx(), List { limit: Some(8), ..List::default() }).await.unwrap().output;
+    let whole = read(cx(), List { limit: Some(8), ..List::default() }).await.unwrap().output;
     assert_eq!((whole.items.len(), whole.next), (8, None));
     let too_many = List { limit: Some(201), cursor: Some("AAAA".into()), ..List::default() };
-    assert_eq!(fault(runs::list(cx(), too_many).await.unwrap_err()).fields[0].path, "limit");
+    assert_eq!(fault(read(cx(), too_many).await.unwrap_err()).fields[0].path, "limit");
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,8 +114,8 @@ async fn a_list_ends_early_rather_than_exceed_a_message() {
     for _ in 0..5 {
         runs::start(cx(), start(&"x".repeat(200 << 10))).await.unwrap();
     }
-    let first = runs::list(cx(), List::default()).await.unwrap().output;
-    let rest = runs::list(cx(), List { cursor: first.next.clone(), ..List::default() }).await.unwrap().output;
+    let first = read(cx(), List::default()).await.unwrap().output;
+    let rest = read(cx(), List { cursor: first.next.clone(), ..List::default() }).await.unwrap().output;
     assert_eq!((first.items.len(), first.next.is_some(), rest.items.len(), rest.next), (3, true, 2, None));
 }
 

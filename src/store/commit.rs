@@ -10,6 +10,7 @@ use crewline_protocol::{
 
 use super::{
     StoreError,
+    change::{Before, Change, Row},
     entity::{Entity, Table, Value},
 };
 
@@ -57,6 +58,8 @@ pub enum RowChange {
         table: &'static Table,
         /// A value for each of its columns, in their order; the first is the id.
         values: Vec<Value>,
+        /// As it was, where a guard of the commit makes sure of it.
+        before: Before,
     },
     /// Deletes the row, if it is there.
     Delete {
@@ -64,6 +67,8 @@ pub enum RowChange {
         table: &'static Table,
         /// Which row.
         id: Value,
+        /// As it was, where a guard of the commit makes sure of it.
+        before: Before,
     },
 }
 
@@ -169,14 +174,14 @@ impl Block {
 }
 
 /// What was written, told after it is durable.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Told {
-    /// A workspace has reached a revision.
-    Workspace {
-        /// Which.
-        id: WorkspaceId,
-        /// The revision.
-        revision: Revision,
+    /// A commit has changed rows or raised a workspace's revision.
+    Rows {
+        /// Which workspace's revision it raised, and to what.
+        workspace: Option<(WorkspaceId, Revision)>,
+        /// What it changed, in its order.
+        changes: Arc<[Change]>,
     },
     /// A run's log has grown by this block.
     Stream {
@@ -207,11 +212,11 @@ impl Guard {
 impl RowChange {
     /// Inserts the row, or replaces the one with its id.
     pub fn put<E: Entity>(row: &E) -> Self {
-        Self::Put { table: E::TABLE, values: row.to_values() }
+        Self::Put { table: E::TABLE, values: row.to_values(), before: Before::Unknown }
     }
     /// Deletes the row, if it is there.
     pub fn delete<E: Entity>(id: impl Into<Value>) -> Self {
-        Self::Delete { table: E::TABLE, id: id.into() }
+        Self::Delete { table: E::TABLE, id: id.into(), before: Before::Unknown }
     }
 }
 
@@ -246,6 +251,38 @@ impl Commit {
     pub fn delete<E: Entity>(mut self, id: impl Into<Value>) -> Self {
         self.rows.push(RowChange::delete::<E>(id));
         self
+    }
+    /// The same with a row that was not there. Where the id is the client's own, a guard must say so too.
+    #[must_use]
+    pub fn insert<E: Entity>(mut self, row: &E) -> Self {
+        self.rows.push(RowChange::Put { table: E::TABLE, values: row.to_values(), before: Before::Absent });
+        self
+    }
+    /// The same with a row replaced, if it still is as it was before.
+    #[must_use]
+    pub fn replace<E: Entity>(mut self, before: &E, after: &E) -> Self {
+        let before = self.guarded(before);
+        self.rows.push(RowChange::Put { table: E::TABLE, values: after.to_values(), before });
+        self
+    }
+    /// The same with a row deleted, if it still is as it was before.
+    #[must_use]
+    pub fn remove<E: Entity>(mut self, before: &E) -> Self {
+        let before = self.guarded(before);
+        if let Before::Row(row) = &before {
+            let id = row.values().first().cloned().unwrap_or(Value::Null);
+            self.rows.push(RowChange::Delete { table: E::TABLE, id, before });
+        }
+        self
+    }
+    /// Guards that a row still has its revision, where its table has one.
+    fn guarded<E: Entity>(&mut self, row: &E) -> Before {
+        let row = Row::new(E::TABLE, row.to_values());
+        if let Some((id, revision)) = row.values().first().zip(row.cell("revision")) {
+            let expected = Expected::Columns(vec![("revision", revision.clone())]);
+            self.guards.push(Guard { table: E::TABLE, id: id.clone(), expected });
+        }
+        Before::Row(Arc::new(row))
     }
     /// The same with events for the end of a run's log.
     #[must_use]

@@ -58,6 +58,8 @@ pub struct Table {
     pub name: &'static str,
     /// Its columns.
     pub columns: &'static [Column],
+    /// The column by whose values it is divided into parts that are waited for and indexed apart.
+    pub divided_by: Option<&'static str>,
 }
 
 impl fmt::Debug for Table {
@@ -101,9 +103,10 @@ pub trait Stored: Sized {
 pub struct Json<T>(pub T);
 
 /// Declares a row: a struct, and its table with one column a field, in the fields' order. The first is the primary key.
+/// `in "records" by collection` divides the table into parts by that column.
 #[macro_export]
 macro_rules! entity {
-    ($(#[$meta:meta])* $vis:vis struct $name:ident in $table:literal { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident in $table:literal $(by $part:ident)? { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq)]
         $vis struct $name { $($(#[$field_meta])* pub $field: $type,)* }
@@ -112,6 +115,10 @@ macro_rules! entity {
             const TABLE: &'static $crate::store::Table = &$crate::store::Table {
                 name: $table,
                 columns: &[$($crate::store::Column { name: stringify!($field), kind: <$type as $crate::store::Stored>::KIND }),*],
+                divided_by: {
+                    const PART: &[&str] = &[$(stringify!($part))?];
+                    if PART.is_empty() { None } else { Some(PART[0]) }
+                },
             };
             fn to_values(&self) -> Vec<$crate::store::Value> {
                 vec![$($crate::store::Stored::to_value(&self.$field)),*]

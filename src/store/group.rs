@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use crewline_protocol::value::{MutationKey, Offset, Revision, RunId, WorkspaceId};
 
-use super::{Block, Commit, CommitError, Committed, Expected, Guard, KeyedReply, RowChange, StoreError, StoredReply, Table, Told, Value};
+use super::{change, Before, Block, Change, Commit, CommitError, Committed, Expected, Guard, KeyedReply, Row, RowChange, StoreError, StoredReply, Table, Told, Value};
 
 /// The table whose `revision` column is the workspaces' counter.
 pub(super) const WORKSPACES: &str = "workspaces";
@@ -105,6 +105,8 @@ pub(super) struct Plan<'a> {
     pub(super) rows: BTreeMap<RowKey<'a>, Pending<'a>>,
     /// Counters that move and whose rows are not among `rows`.
     pub(super) counters: BTreeMap<Cow<'a, str>, i64>,
+    /// The last revision at which each topic of a workspace was touched.
+    pub(super) topics: BTreeMap<(WorkspaceId, String), Revision>,
     /// The last revision of each workspace whose revision moved.
     pub(super) revisions: BTreeMap<WorkspaceId, Revision>,
     /// By how much streams grow, and whether they end.
@@ -172,6 +174,9 @@ impl<'a, K: Known> Planner<'a, '_, K> {
         }
         for change in &commit.rows {
             self.change(change, revision);
+            if let (Some(workspace), Some(revision)) = (commit.workspace, revision) {
+                self.plan.topics.insert((workspace, topic(change)), revision);
+            }
         }
         for append in &commit.events {
             let growth = self.plan.streams.entry(append.run).or_default();
@@ -186,11 +191,11 @@ impl<'a, K: Known> Planner<'a, '_, K> {
 
     fn change(&mut self, change: &'a RowChange, revision: Option<Revision>) {
         let (table, id, state) = match change {
-            RowChange::Put { table, values } => {
+            RowChange::Put { table, values, .. } => {
                 let Some(id) = values.first() else { return };
                 (*table, id, RowState::Put { values, revision: revision.map(|revision| revision.0) })
             }
-            RowChange::Delete { table, id } => (*table, id, RowState::Deleted),
+            RowChange::Delete { table, id, .. } => (*table, id, RowState::Deleted),
         };
         let key = (table.name, Id::of(id));
         if table.name == WORKSPACES {
@@ -286,6 +291,11 @@ impl Plan<'_> {
     pub(super) fn append(self, mut heads: HashMap<RunId, Offset>) -> Appended {
         let mut appended = Appended::default();
         for accepted in self.accepted {
+            let workspace = accepted.commit.workspace.zip(accepted.revision);
+            if workspace.is_some() || !accepted.commit.rows.is_empty() {
+                let changes = accepted.commit.rows.iter().filter_map(|change| changed(change, accepted.revision)).collect();
+                appended.told.push(Told::Rows { workspace, changes });
+            }
             let mut committed = Committed { revision: accepted.revision, heads: Vec::new(), reply: accepted.reply };
             for append in &accepted.commit.events {
                 let head = heads.entry(append.run).or_default();
@@ -299,8 +309,32 @@ impl Plan<'_> {
             }
             appended.committed.push((accepted.place, committed));
         }
-        appended.told.extend(self.revisions.into_iter().map(|(id, revision)| Told::Workspace { id, revision }));
         appended
+    }
+}
+
+/// What a change touches.
+fn topic(change: &RowChange) -> String {
+    let (table, part) = match change {
+        RowChange::Put { table, values, .. } => (table, table.divided_by.and_then(|column| values.get(table.position(column)?))),
+        RowChange::Delete { table, before: Before::Row(row), .. } => (table, table.divided_by.and_then(|column| row.cell(column))),
+        RowChange::Delete { table, .. } => (table, None),
+    };
+    change::topic(table, part)
+}
+
+/// What a change comes to, written at this revision.
+fn changed(change: &RowChange, revision: Option<Revision>) -> Option<Change> {
+    match change {
+        RowChange::Put { table, values, before } => {
+            let mut values = values.clone();
+            let id = values.first()?.clone();
+            if let Some((place, revision)) = table.position("revision").zip(revision) {
+                values[place] = Value::Integer(revision.0);
+            }
+            Some(Change { table, id, before: before.clone(), after: Some(Arc::new(Row::new(table, values))) })
+        }
+        RowChange::Delete { table, id, before } => Some(Change { table, id: id.clone(), before: before.clone(), after: None }),
     }
 }
 
@@ -314,7 +348,7 @@ fn reply(commit: &Commit, revision: Option<Revision>) -> Result<Option<Bytes>, C
 
 fn makes_workspace(commit: &Commit, workspace: &str) -> bool {
     commit.rows.iter().any(|change| match change {
-        RowChange::Put { table, values } => table.name == WORKSPACES && matches!(values.first(), Some(Value::Text(id)) if id == workspace),
+        RowChange::Put { table, values, .. } => table.name == WORKSPACES && matches!(values.first(), Some(Value::Text(id)) if id == workspace),
         RowChange::Delete { .. } => false,
     })
 }

@@ -11,7 +11,8 @@ use crewline_protocol::value::{Millis, MutationKey, Offset, Revision, RunId, Wor
 use tokio::task::yield_now;
 
 use super::{
-    Block, Column, Commit, CommitError, Committed, Condition, Direction, Select, StoreError, StoredReply, StreamHead, Table, Tell, Value,
+    Aggregate, Block, Column, Commit, CommitError, Committed, Condition, Direction, Read, Select, StoreError, StoredReply, StreamHead, Table, Tell, Value,
+    change, evaluate,
     group::{self, Id, Known, Pending, Plan, RowKey, RowState, WORKSPACES},
     schema,
 };
@@ -26,11 +27,13 @@ pub(super) struct Memory {
 /// Rows as they were at one moment.
 pub(super) struct MemorySnapshot {
     rows: Rows,
+    topics: Arc<Topics>,
 }
 
 #[derive(Default)]
 struct Contents {
     rows: Rows,
+    topics: Arc<Topics>,
     streams: HashMap<RunId, Stream>,
     /// With the times at which they were kept.
     keys: HashMap<(String, MutationKey), (StoredReply, Millis)>,
@@ -39,6 +42,9 @@ struct Contents {
 /// Rows by table and id. A snapshot shares the tables that have not changed since.
 #[derive(Default, Clone)]
 struct Rows(HashMap<&'static str, Arc<BTreeMap<Id<'static>, Row>>>);
+
+/// The last revision at which each topic of a workspace was touched.
+type Topics = HashMap<(WorkspaceId, String), Revision>;
 
 #[derive(Clone)]
 struct Row {
@@ -65,7 +71,8 @@ impl Memory {
     pub(super) async fn snapshot(&self) -> MemorySnapshot {
         // As with a database: a reader that reads all the time lets others run.
         yield_now().await;
-        MemorySnapshot { rows: self.lock().rows.clone() }
+        let contents = self.lock();
+        MemorySnapshot { rows: contents.rows.clone(), topics: contents.topics.clone() }
     }
 
     pub(super) fn reply(&self, principal: &str, key: MutationKey) -> Option<StoredReply> {
@@ -140,11 +147,31 @@ impl MemorySnapshot {
     }
 }
 
+impl MemorySnapshot {
+    pub(super) fn read(&self, read: &Read) -> Result<Vec<Vec<Value>>, StoreError> {
+        let rows = self.all(read.table)?;
+        Ok(evaluate::read(read, rows.iter()).into_iter().map(|row| row.values().to_vec()).collect())
+    }
+
+    pub(super) fn aggregate(&self, aggregate: &Aggregate) -> Result<Vec<Vec<Value>>, StoreError> {
+        Ok(evaluate::aggregate(aggregate, self.all(aggregate.table)?.iter()))
+    }
+
+    pub(super) fn touched(&self, workspace: WorkspaceId, topics: &[String]) -> Revision {
+        topics.iter().filter_map(|topic| self.topics.get(&(workspace, topic.clone()))).copied().max().unwrap_or_default()
+    }
+
+    fn all(&self, table: &'static Table) -> Result<Vec<change::Row>, StoreError> {
+        self.rows.table(table.name).map(|row| Ok(change::Row::new(table, row.read(table)?))).collect()
+    }
+}
+
 impl Contents {
     fn write(&mut self, plan: Plan<'_>) -> group::Appended {
         for (key, pending) in &plan.rows {
             self.rows.write(key, pending);
         }
+        Arc::make_mut(&mut self.topics).extend(plan.topics.clone());
         for (workspace, counter) in &plan.counters {
             self.rows.set_counter(workspace, *counter);
         }

@@ -3,16 +3,21 @@
 //! Nothing is written but by a [`Commit`], and only the writer carries commits out, many in one transaction. What was written
 //! is told ([`Told`]) after it is durable, never before.
 
+pub mod change;
 mod commit;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod entity;
+pub mod evaluate;
 mod group;
 mod memory;
+mod read;
 mod schema;
 mod sql;
 
+pub use change::{Before, Change, Row};
 pub use commit::{Append, Block, Commit, CommitError, Committed, Expected, Guard, KeyedReply, MakeReply, RowChange, StoredReply, Told};
+pub use read::{Aggregate, Bucket, Comparison, GroupBy, Index, Kind, Measure, Measured, Order, Predicate, Read, Source, Term};
 pub use entity::{Column, ColumnKind, Condition, Direction, Entity, Json, Select, Stored, Table, Value};
 
 use std::{
@@ -65,9 +70,9 @@ pub type Tell = Arc<dyn Fn(Vec<Told>) + Send + Sync>;
 
 /// The store: cheap to clone, shared by all.
 #[derive(Clone)]
-pub struct Store(Arc<Kind>);
+pub struct Store(Arc<Backing>);
 
-enum Kind {
+enum Backing {
     Memory { memory: Arc<Memory>, tell: Tell, closed: AtomicBool },
     Sql(Sql),
 }
@@ -95,12 +100,12 @@ impl Store {
     /// # Errors
     /// Where it can't be reached, or a later version has already changed its schema.
     pub async fn open(location: &Location, tell: Tell) -> Result<Self, StoreError> {
-        let kind = match location {
-            Location::Memory => Kind::Memory { memory: Arc::default(), tell, closed: AtomicBool::new(false) },
-            Location::Sqlite(file) => Kind::Sql(Sql::open_sqlite(file, true, &tell).await?),
-            Location::Postgres(url) => Kind::Sql(Sql::open_postgres(url, &tell).await?),
+        let backing = match location {
+            Location::Memory => Backing::Memory { memory: Arc::default(), tell, closed: AtomicBool::new(false) },
+            Location::Sqlite(file) => Backing::Sql(Sql::open_sqlite(file, true, &tell).await?),
+            Location::Postgres(url) => Backing::Sql(Sql::open_postgres(url, &tell).await?),
         };
-        Ok(Self(Arc::new(kind)))
+        Ok(Self(Arc::new(backing)))
     }
 
     /// Opens the database for a short work beside a server that may have it open: what is written reaches that server's clients
@@ -111,7 +116,7 @@ impl Store {
     pub async fn open_beside(location: &Location) -> Result<Self, StoreError> {
         let nobody: Tell = Arc::new(|_| {});
         match location {
-            Location::Sqlite(file) => Ok(Self(Arc::new(Kind::Sql(Sql::open_sqlite(file, false, &nobody).await?)))),
+            Location::Sqlite(file) => Ok(Self(Arc::new(Backing::Sql(Sql::open_sqlite(file, false, &nobody).await?)))),
             Location::Postgres(_) | Location::Memory => Self::open(location, nobody).await,
         }
     }
@@ -119,8 +124,8 @@ impl Store {
     /// The database's incarnation: made with it, so that a restored copy given a new one is known as another.
     pub fn epoch(&self) -> &str {
         match &*self.0 {
-            Kind::Memory { .. } => "memory",
-            Kind::Sql(sql) => sql.epoch(),
+            Backing::Memory { .. } => "memory",
+            Backing::Sql(sql) => sql.epoch(),
         }
     }
 
@@ -131,9 +136,9 @@ impl Store {
     /// whether it was: a keyed commit sent again finds out.
     pub async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
         match &*self.0 {
-            Kind::Memory { closed, .. } if closed.load(Ordering::Relaxed) => Err(StoreError::closed().into()),
-            Kind::Memory { memory, tell, .. } => memory.commit(&commit, tell).await,
-            Kind::Sql(sql) => sql.commit(commit).await,
+            Backing::Memory { closed, .. } if closed.load(Ordering::Relaxed) => Err(StoreError::closed().into()),
+            Backing::Memory { memory, tell, .. } => memory.commit(&commit, tell).await,
+            Backing::Sql(sql) => sql.commit(commit).await,
         }
     }
 
@@ -143,8 +148,8 @@ impl Store {
     /// `Unavailable` when the database is away, or all its readers are busy for too long.
     pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         match &*self.0 {
-            Kind::Memory { memory, .. } => Ok(Snapshot(SnapshotKind::Memory(memory.snapshot().await))),
-            Kind::Sql(sql) => Ok(Snapshot(SnapshotKind::Sql(sql.snapshot().await?))),
+            Backing::Memory { memory, .. } => Ok(Snapshot(SnapshotKind::Memory(memory.snapshot().await))),
+            Backing::Sql(sql) => Ok(Snapshot(SnapshotKind::Sql(sql.snapshot().await?))),
         }
     }
 
@@ -155,8 +160,8 @@ impl Store {
     pub async fn get<E: Entity>(&self, id: impl Into<Value>) -> Result<Option<E>, StoreError> {
         let id = id.into();
         let values = match &*self.0 {
-            Kind::Memory { memory, .. } => memory.snapshot().await.get(E::TABLE, &id)?,
-            Kind::Sql(sql) => sql.get(E::TABLE, &id).await?,
+            Backing::Memory { memory, .. } => memory.snapshot().await.get(E::TABLE, &id)?,
+            Backing::Sql(sql) => sql.get(E::TABLE, &id).await?,
         };
         values.map(E::from_values).transpose()
     }
@@ -167,8 +172,8 @@ impl Store {
     /// See [`StoreError`].
     pub async fn select<E: Entity>(&self, select: &Select) -> Result<Vec<E>, StoreError> {
         let rows = match &*self.0 {
-            Kind::Memory { memory, .. } => memory.snapshot().await.select(E::TABLE, select)?,
-            Kind::Sql(sql) => sql.select(E::TABLE, select).await?,
+            Backing::Memory { memory, .. } => memory.snapshot().await.select(E::TABLE, select)?,
+            Backing::Sql(sql) => sql.select(E::TABLE, select).await?,
         };
         rows.into_iter().map(E::from_values).collect()
     }
@@ -179,8 +184,8 @@ impl Store {
     /// See [`StoreError`].
     pub async fn reply(&self, principal: &str, key: MutationKey) -> Result<Option<StoredReply>, StoreError> {
         match &*self.0 {
-            Kind::Memory { memory, .. } => Ok(memory.reply(principal, key)),
-            Kind::Sql(sql) => sql.reply(principal, key).await,
+            Backing::Memory { memory, .. } => Ok(memory.reply(principal, key)),
+            Backing::Sql(sql) => sql.reply(principal, key).await,
         }
     }
 
@@ -190,8 +195,8 @@ impl Store {
     /// See [`StoreError`].
     pub async fn heads(&self, runs: &[RunId]) -> Result<Vec<(RunId, StreamHead)>, StoreError> {
         match &*self.0 {
-            Kind::Memory { memory, .. } => Ok(memory.heads(runs)),
-            Kind::Sql(sql) => sql.heads(runs).await,
+            Backing::Memory { memory, .. } => Ok(memory.heads(runs)),
+            Backing::Sql(sql) => sql.heads(runs).await,
         }
     }
 
@@ -201,8 +206,30 @@ impl Store {
     /// See [`StoreError`].
     pub async fn revisions(&self, workspaces: &[WorkspaceId]) -> Result<Vec<(WorkspaceId, Revision)>, StoreError> {
         match &*self.0 {
-            Kind::Memory { memory, .. } => Ok(memory.revisions(workspaces)),
-            Kind::Sql(sql) => sql.revisions(workspaces).await,
+            Backing::Memory { memory, .. } => Ok(memory.revisions(workspaces)),
+            Backing::Sql(sql) => sql.revisions(workspaces).await,
+        }
+    }
+
+    /// The last revision at which one of these topics of a workspace was touched; 0 when none was.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn touched(&self, workspace: WorkspaceId, topics: &[String]) -> Result<Revision, StoreError> {
+        match &*self.0 {
+            Backing::Memory { memory, .. } => Ok(memory.snapshot().await.touched(workspace, topics)),
+            Backing::Sql(sql) => sql.touched(workspace, topics).await,
+        }
+    }
+
+    /// Makes the indexes that are missing, and drops those made before that are not among these any more.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn index(&self, indexes: &[Index]) -> Result<(), StoreError> {
+        match &*self.0 {
+            Backing::Memory { .. } => Ok(()),
+            Backing::Sql(sql) => sql.index(indexes).await,
         }
     }
 
@@ -213,16 +240,16 @@ impl Store {
     /// See [`StoreError`].
     pub async fn log_after(&self, run: RunId, after: Offset, limit_bytes: usize) -> Result<Vec<Arc<Block>>, StoreError> {
         match &*self.0 {
-            Kind::Memory { memory, .. } => Ok(memory.log_after(run, after, limit_bytes)),
-            Kind::Sql(sql) => sql.log_after(run, after, limit_bytes).await,
+            Backing::Memory { memory, .. } => Ok(memory.log_after(run, after, limit_bytes)),
+            Backing::Sql(sql) => sql.log_after(run, after, limit_bytes).await,
         }
     }
 
     /// Finishes what the writer has taken on, then ends it. Later commits get [`StoreError::Unavailable`].
     pub async fn close(&self) {
         match &*self.0 {
-            Kind::Memory { closed, .. } => closed.store(true, Ordering::Relaxed),
-            Kind::Sql(sql) => sql.close().await,
+            Backing::Memory { closed, .. } => closed.store(true, Ordering::Relaxed),
+            Backing::Sql(sql) => sql.close().await,
         }
     }
 
@@ -232,8 +259,8 @@ impl Store {
     /// `Unavailable` when it gives none.
     pub async fn ping(&self) -> Result<(), StoreError> {
         match &*self.0 {
-            Kind::Memory { .. } => Ok(()),
-            Kind::Sql(sql) => sql.ping().await,
+            Backing::Memory { .. } => Ok(()),
+            Backing::Sql(sql) => sql.ping().await,
         }
     }
 
@@ -241,10 +268,10 @@ impl Store {
     #[cfg(test)]
     pub fn reopen_memory(&self, tell: Tell) -> Option<Self> {
         match &*self.0 {
-            Kind::Memory { memory, .. } => {
-                Some(Self(Arc::new(Kind::Memory { memory: memory.clone(), tell, closed: AtomicBool::new(false) })))
+            Backing::Memory { memory, .. } => {
+                Some(Self(Arc::new(Backing::Memory { memory: memory.clone(), tell, closed: AtomicBool::new(false) })))
             }
-            Kind::Sql(_) => None,
+            Backing::Sql(_) => None,
         }
     }
 }
@@ -284,6 +311,54 @@ impl Snapshot {
             SnapshotKind::Sql(snapshot) => snapshot.select(E::TABLE, select).await?,
         };
         rows.into_iter().map(E::from_values).collect()
+    }
+}
+
+impl Snapshot {
+    /// Reads rows, each as the values of its table's columns.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn read(&mut self, read: &Read) -> Result<Vec<Vec<Value>>, StoreError> {
+        match &mut self.0 {
+            SnapshotKind::Memory(snapshot) => snapshot.read(read),
+            SnapshotKind::Sql(snapshot) => snapshot.read(read).await,
+        }
+    }
+
+    /// Counts rows.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn count(&mut self, table: &'static Table, predicate: &Predicate) -> Result<u64, StoreError> {
+        let measures = vec![Measured { measure: Measure::Count, only: None }];
+        let count = Aggregate { table, predicate: predicate.clone(), groups: Vec::new(), measures, limit: 1 };
+        match self.aggregate(&count).await?.first().map(Vec::as_slice) {
+            Some([Value::Integer(count)]) => Ok(u64::try_from(*count).unwrap_or_default()),
+            _ => Err(StoreError::Malformed { table: table.name, column: "id" }),
+        }
+    }
+
+    /// Reads figures over groups of rows.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Vec<Vec<Value>>, StoreError> {
+        match &mut self.0 {
+            SnapshotKind::Memory(snapshot) => snapshot.aggregate(aggregate),
+            SnapshotKind::Sql(snapshot) => snapshot.aggregate(aggregate).await,
+        }
+    }
+
+    /// The last revision at which one of these topics was touched; 0 when none was.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn touched(&mut self, workspace: WorkspaceId, topics: &[String]) -> Result<Revision, StoreError> {
+        match &mut self.0 {
+            SnapshotKind::Memory(snapshot) => Ok(snapshot.touched(workspace, topics)),
+            SnapshotKind::Sql(snapshot) => snapshot.touched(workspace, topics).await,
+        }
     }
 }
 

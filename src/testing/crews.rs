@@ -30,6 +30,7 @@ use crate::{
     engine::{Chunk, ContentAnalyze, Engine, EngineHandle, Model, Request, Simulated, Tool, ToolContext, ToolSpec, Toolbox, events},
     hub::{Hub, Mailbox},
     limits::Limits,
+    query::{Feeds, Live},
     runs::{self, RunRow},
     settings::Settings,
     store::{Location, Store, Tell},
@@ -117,7 +118,8 @@ impl Node {
         let access = Access::with_key(&key, CHEAP, Threads::None, store.clone(), clock.clone(), &settings).unwrap();
         let apps = Apps::serve(app, &store, START).await.unwrap();
         let limits = Limits::new(&settings);
-        Self { services: Arc::new(Services { settings, clock, store, hub, access, apps, limits }) }
+        let live = Live::new(Feeds::new(&settings), store.clone());
+        Self { services: Arc::new(Services { settings, clock, store, hub, live, access, apps, limits }) }
     }
 
     pub(crate) async fn someone(&self, email: &str) -> Arc<Identity> {

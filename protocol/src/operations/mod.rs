@@ -24,9 +24,13 @@ pub static OPERATIONS: &[OperationSpec] = &[
     OperationSpec::of::<auth::Logout>(),
     OperationSpec::of::<auth::Me>(),
     OperationSpec::of::<session::Create>(),
+    OperationSpec::of::<session::Get>(),
+    OperationSpec::of::<session::List>(),
+    OperationSpec::of::<session::Aggregate>(),
     OperationSpec::of::<run::Start>(),
     OperationSpec::of::<run::Get>(),
     OperationSpec::of::<run::List>(),
+    OperationSpec::of::<run::Aggregate>(),
     OperationSpec::of::<run::Cancel>(),
 ];
 

@@ -187,7 +187,8 @@ fn check_told(told: Vec<Told>, written: &Written) {
     let mut streams: BTreeMap<RunId, Vec<i64>> = BTreeMap::new();
     for told in told {
         match told {
-            Told::Workspace { id, revision } => assert!(last.insert(id, revision) < Some(revision)),
+            Told::Rows { workspace: Some((id, revision)), .. } => assert!(last.insert(id, revision) < Some(revision)),
+            Told::Rows { .. } => {}
             Told::Stream { run, block, .. } => streams.entry(run).or_default().push(block.first.0),
         }
     }

@@ -57,6 +57,7 @@ impl Carrier {
         let streams = self.grow(connection, &plan).await?;
         self.write_rows(connection, &plan).await?;
         self.write_counters(connection, &plan).await?;
+        self.write_topics(connection, &plan).await?;
         self.write_keys(connection, &plan).await?;
         let turn = self.order.enter(plan.streams.keys(), plan.revisions.keys());
         let heads = streams.iter().map(|(run, stream)| (*run, stream.head)).collect();
@@ -125,6 +126,17 @@ impl Carrier {
         for length in lengths(plan.counters.len(), 2) {
             let args = rest.by_ref().take(length).flat_map(|(id, counter)| [Arg::Text(id.as_ref().into()), Arg::Integer(*counter)]);
             run(connection, self.texts.own(Kind::Counters, length), args.collect()).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_topics(&mut self, connection: &mut Connection, plan: &Plan<'_>) -> Result<(), Failure> {
+        let mut rest = plan.topics.iter();
+        for length in lengths(plan.topics.len(), 3) {
+            let args = rest.by_ref().take(length).flat_map(|((workspace, topic), revision)| {
+                [Arg::Text(workspace.to_string().into()), Arg::Text(topic.as_str().into()), Arg::Integer(revision.0)]
+            });
+            run(connection, self.texts.own(Kind::Topics, length), args.collect()).await?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
+use super::read::Dialect;
 use crate::{
     settings::store::{BUSY_TIMEOUT, CONNECT_TIMEOUT, STATEMENTS_KEPT},
     store::{ColumnKind, StoreError, Value, group::Id},
@@ -127,6 +128,14 @@ impl Options {
             Failure::Again(reason) => Failure::Away(reason),
             failure => failure,
         })
+    }
+
+    /// Which words it understands.
+    pub(super) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
     }
 
     /// What begins a transaction of the writer.

@@ -156,8 +156,8 @@ fn asked<'a>(commits: &[&'a Commit]) -> BTreeMap<&'static str, Asked<'a>> {
 
 fn changed_workspace(change: &RowChange) -> Option<&str> {
     match change {
-        RowChange::Put { table, values } => workspace(table, values.first()?),
-        RowChange::Delete { table, id } => workspace(table, id),
+        RowChange::Put { table, values, .. } => workspace(table, values.first()?),
+        RowChange::Delete { table, id, .. } => workspace(table, id),
     }
 }
 

@@ -6,6 +6,7 @@ mod facts;
 mod lock;
 mod order;
 mod query;
+mod read;
 mod readers;
 mod statement;
 mod writer;
@@ -21,23 +22,25 @@ use crewline_protocol::value::{MutationKey, Offset, Revision, RunId, WorkspaceId
 
 use self::{
     driver::{Arg, Connection, Options, Purpose, Query},
+    read::Dialect,
     lock::DataLock,
     readers::{Reader, Readers},
     writer::Writer,
 };
-use super::{Block, Commit, CommitError, Committed, Select, StoreError, StoredReply, StreamHead, Table, Tell, Value};
+use super::{Aggregate, Block, Commit, CommitError, Committed, Index, Read, Select, StoreError, StoredReply, StreamHead, Table, Tell, Value};
 
 /// Blocks asked for at once, at first and at most.
 const BLOCKS: std::ops::RangeInclusive<usize> = 16..=256;
 
 pub(super) struct Sql {
     epoch: String,
+    options: Options,
     writer: Writer,
     readers: Arc<Readers>,
     lock: Mutex<Option<DataLock>>,
 }
 
-pub(super) struct SqlSnapshot(Reader);
+pub(super) struct SqlSnapshot(Reader, Dialect);
 
 impl Sql {
     /// Opens a file of SQLite; `alone`: as the only server that may.
@@ -55,7 +58,7 @@ impl Sql {
         connection.migrate().await?;
         let epoch = epoch(&mut connection).await?;
         let writer = Writer::start(options, connection, tell);
-        Ok(Self { epoch, writer, readers: Readers::new(options.clone()), lock: Mutex::new(lock) })
+        Ok(Self { epoch, options: options.clone(), writer, readers: Readers::new(options.clone()), lock: Mutex::new(lock) })
     }
 
     pub(super) fn epoch(&self) -> &str {
@@ -67,7 +70,7 @@ impl Sql {
     }
 
     pub(super) async fn snapshot(&self) -> Result<SqlSnapshot, StoreError> {
-        self.readers.snapshot().await.map(SqlSnapshot)
+        self.readers.snapshot().await.map(|reader| SqlSnapshot(reader, self.options.dialect()))
     }
 
     pub(super) async fn get(&self, table: &'static Table, id: &Value) -> Result<Option<Vec<Value>>, StoreError> {
@@ -125,6 +128,28 @@ impl Sql {
         }
     }
 
+    pub(super) async fn touched(&self, workspace: WorkspaceId, topics: &[String]) -> Result<Revision, StoreError> {
+        let rows = self.readers.run(&read::touched(&workspace.to_string(), topics)).await?;
+        touched(&rows)
+    }
+
+    /// Makes indexes, on a connection of its own: it may take long.
+    pub(super) async fn index(&self, indexes: &[Index]) -> Result<(), StoreError> {
+        let (dialect, mut connection) = (self.options.dialect(), self.options.connect(Purpose::Write).await?);
+        let wanted = indexes.iter().map(|index| read::index(dialect, index)).collect::<Result<Vec<_>, _>>()?;
+        let there: Vec<String> = connection.run(&read::indexes(dialect)).await?.into_iter().filter_map(|mut row| match row.pop() {
+            Some(Value::Text(name)) => Some(name),
+            _ => None,
+        }).collect();
+        let made = wanted.iter().filter(|(name, _)| !there.contains(name)).map(|(_, sql)| sql.clone());
+        let gone = there.iter().filter(|name| wanted.iter().all(|(wanted, _)| wanted != *name)).map(|name| format!("DROP INDEX {name}"));
+        for sql in made.chain(gone).collect::<Vec<_>>() {
+            connection.run(&Query { sql: sql.into(), args: Vec::new(), kinds: Cow::Borrowed(&[]) }).await?;
+        }
+        connection.close().await;
+        Ok(())
+    }
+
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         self.readers.run(&query::ping()).await.map(drop)
     }
@@ -148,6 +173,34 @@ impl SqlSnapshot {
 
     pub(super) async fn select(&mut self, table: &'static Table, select: &Select) -> Result<Vec<Vec<Value>>, StoreError> {
         Ok(self.0.run(&query::select(table, select)).await?)
+    }
+}
+
+impl SqlSnapshot {
+    pub(super) async fn read(&mut self, read: &Read) -> Result<Vec<Vec<Value>>, StoreError> {
+        Ok(self.0.run(&read::read(self.1, read)?).await?)
+    }
+
+    pub(super) async fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Vec<Vec<Value>>, StoreError> {
+        let (figures, percentiles) = read::aggregate(self.1, aggregate)?;
+        let mut rows = self.0.run(&figures).await?;
+        for (place, query) in percentiles {
+            let found = self.0.run(&query).await?;
+            read::insert(&mut rows, aggregate.groups.len(), place, found);
+        }
+        Ok(rows)
+    }
+
+    pub(super) async fn touched(&mut self, workspace: WorkspaceId, topics: &[String]) -> Result<Revision, StoreError> {
+        touched(&self.0.run(&read::touched(&workspace.to_string(), topics)).await?)
+    }
+}
+
+fn touched(rows: &[Vec<Value>]) -> Result<Revision, StoreError> {
+    match rows.first().map(Vec::as_slice) {
+        Some([Value::Integer(revision)]) => Ok(Revision(*revision)),
+        Some([Value::Null]) => Ok(Revision(0)),
+        _ => Err(StoreError::Malformed { table: "topics", column: "revision" }),
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) const IDS: usize = 256;
 
 /// A statement that grows, and its arguments.
 #[derive(Default)]
-struct Builder<'a> {
+pub(super) struct Builder<'a> {
     sql: String,
     args: Vec<Arg<'a>>,
 }
@@ -119,17 +119,17 @@ fn word(direction: Direction) -> &'static str {
 }
 
 impl<'a> Builder<'a> {
-    fn push(&mut self, text: &str) {
+    pub(super) fn push(&mut self, text: &str) {
         self.sql.push_str(text);
     }
 
-    fn arg(&mut self, arg: Arg<'a>) {
+    pub(super) fn arg(&mut self, arg: Arg<'a>) {
         self.args.push(arg);
         // Writing to a string does not fail.
         let _ = write!(self.sql, "${}", self.args.len());
     }
 
-    fn list(&mut self, args: impl Iterator<Item = Arg<'a>>) {
+    pub(super) fn list(&mut self, args: impl Iterator<Item = Arg<'a>>) {
         let mut args: Vec<Arg<'a>> = args.collect();
         if let Some(last) = args.last().cloned() {
             args.resize(args.len().next_power_of_two(), last);
@@ -159,7 +159,12 @@ impl<'a> Builder<'a> {
         self.arg(value.into());
     }
 
-    fn query(self, kinds: Cow<'a, [ColumnKind]>) -> Query<'a> {
+    /// What was written; nothing that has arguments.
+    pub(super) fn text(self) -> String {
+        self.sql
+    }
+
+    pub(super) fn query(self, kinds: Cow<'a, [ColumnKind]>) -> Query<'a> {
         Query { sql: self.sql.into(), args: self.args, kinds }
     }
 }

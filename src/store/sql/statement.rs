@@ -30,6 +30,8 @@ pub(super) enum Kind {
     Log,
     /// Sets workspaces' counters.
     Counters,
+    /// Says when topics were touched.
+    Topics,
 }
 
 impl Texts {
@@ -38,7 +40,7 @@ impl Texts {
         let text = || match kind {
             Kind::Insert => insert(table, rows),
             Kind::Put => insert(table, rows) + &on_conflict(table),
-            Kind::Keys | Kind::Streams | Kind::Log | Kind::Counters => own(kind, rows),
+            Kind::Keys | Kind::Streams | Kind::Log | Kind::Counters | Kind::Topics => own(kind, rows),
         };
         self.0.entry((kind, table.name, rows)).or_insert_with(|| text().into()).clone()
     }
@@ -66,6 +68,11 @@ fn own(kind: Kind, rows: usize) -> String {
         Kind::Streams => format!(
             "INSERT INTO streams (run_id, head, complete) VALUES {} ON CONFLICT (run_id) DO UPDATE SET \
              head = streams.head + excluded.head, complete = streams.complete | excluded.complete RETURNING run_id, key, head",
+            places(rows, 3)
+        ),
+        Kind::Topics => format!(
+            "INSERT INTO topics (workspace_id, topic, revision) VALUES {} ON CONFLICT (workspace_id, topic) DO UPDATE SET \
+             revision = excluded.revision",
             places(rows, 3)
         ),
         Kind::Log => format!("INSERT INTO log (stream, first, count, events) VALUES {}", places(rows, 4)),

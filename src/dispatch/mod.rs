@@ -1,5 +1,7 @@
 //! From a request to its reply: which operation, who asks, how often, under which key, with what input.
 
+mod reads;
+
 use std::{collections::HashMap, future::Future, net::IpAddr, sync::Arc, time::Duration};
 
 use crewline_protocol::{
@@ -18,9 +20,12 @@ use tracing::{Instrument, debug_span, error, warn};
 use crate::{
     access::{Identity, policy},
     context::{Answer, Context, Failure, RequestKey, Services},
+    query::{List, Plan, Shape},
     runs, sessions,
     store::StreamHead,
 };
+pub use self::reads::read;
+use self::reads::Ask;
 
 /// How often a handler is run again when what it had loaded changed before it could write.
 const ATTEMPTS: usize = 3;
@@ -60,6 +65,8 @@ pub struct Router {
 struct Route {
     spec: &'static OperationSpec,
     prepare: Prepare,
+    /// Decodes its input, where it is a read of a noun.
+    ask: Option<Ask>,
 }
 
 type Prepare = Box<dyn Fn(Body<'_>) -> Result<Prepared, Fault> + Send + Sync>;
@@ -74,6 +81,7 @@ impl Router {
     /// Every operation with its handler.
     pub fn new() -> Self {
         use crate::auth;
+        use crewline_protocol::operations::{run, session};
         Self { routes: HashMap::new() }
             .handle(auth::register)
             .handle(auth::login)
@@ -82,14 +90,18 @@ impl Router {
             .handle(auth::logout)
             .handle(auth::me)
             .handle(sessions::create)
+            .read::<session::Get>()
+            .read::<session::List>()
+            .read::<session::Aggregate>()
             .handle(runs::start)
-            .handle(runs::get)
-            .handle(runs::list)
+            .read::<run::Get>()
+            .read::<run::List>()
+            .read::<run::Aggregate>()
             .handle(runs::cancel)
     }
 
     /// Binds a handler to the operation that its argument is.
-    fn handle<O, F, Fut>(mut self, handler: F) -> Self
+    fn handle<O, F, Fut>(self, handler: F) -> Self
     where
         O: Operation,
         F: Fn(Context, O) -> Fut + Clone + Send + Sync + 'static,
@@ -109,8 +121,12 @@ impl Router {
             };
             Ok(Prepared { digest, run: Box::new(run) })
         });
+        self.route::<O>(prepare, None)
+    }
+
+    fn route<O: Operation>(mut self, prepare: Prepare, ask: Option<Ask>) -> Self {
         if let Some(spec) = OPERATIONS.iter().find(|spec| spec.name == O::NAME) {
-            self.routes.insert(O::NAME, Route { spec, prepare });
+            self.routes.insert(O::NAME, Route { spec, prepare, ask });
         }
         self
     }
@@ -130,7 +146,7 @@ impl Router {
     ) -> Result<Begun, Fault> {
         let route = self.routes.get(operation);
         let options = options_of(options, route)?;
-        let Some(Route { spec, prepare }) = route else {
+        let Some(Route { spec, prepare, .. }) = route else {
             return Err(Fault::new(FaultCode::UnknownOperation, format!("there is no operation `{}`", operation.escape_debug())));
         };
         let now = services.clock.now();
@@ -169,6 +185,36 @@ impl Router {
     /// `unauthenticated` or `forbidden`.
     pub fn may_follow(&self, services: &Services, identity: Option<&Arc<Identity>>) -> Result<(), Fault> {
         policy::check(identity.map(AsRef::as_ref), Access::Viewer, services.clock.now())
+    }
+
+    /// The plan of a live query, for this principal.
+    ///
+    /// # Errors
+    /// The fault with which the subscription is refused.
+    pub fn plan(
+        &self,
+        services: &Services,
+        identity: Option<&Arc<Identity>>,
+        operation: &str,
+        input: Body<'_>,
+    ) -> Result<Arc<Plan>, Fault> {
+        let route = self.routes.get(operation).ok_or_else(|| {
+            let message = format!("there is no operation `{}`", operation.escape_debug());
+            Fault::invalid("query.op", "unknown", message)
+        })?;
+        policy::check(identity.map(AsRef::as_ref), route.spec.access, services.clock.now())?;
+        let Some(ask) = route.ask.filter(|_| route.spec.live) else {
+            return Err(Fault::invalid("query.op", "live", format!("`{operation}` can't be followed: call it")));
+        };
+        let asked = ask(input).map_err(|fault| fault.below("query.input"))?;
+        let Some(identity) = identity else { return Err(Fault::not_found()) };
+        let plan = reads::plan(services, identity, &asked).map_err(|fault| fault.below("query.input"))?;
+        match &plan.shape {
+            Shape::List(List { after: Some(_), .. }) => {
+                Err(Fault::invalid("query.input.cursor", "live", "a list is followed from its beginning: leave out `cursor`, or call it"))
+            }
+            _ => Ok(Arc::new(plan)),
+        }
     }
 
     /// Begins to follow a run: whether this principal may, and where its stream stands.

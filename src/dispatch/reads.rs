@@ -1,0 +1,81 @@
+//! Reads, one implementation for every noun: which noun is asked for, and the plan's answer.
+
+use std::sync::Arc;
+
+use crewline_protocol::{
+    fault::Fault,
+    frame::Body,
+    read::{Asked, ReadOperation},
+    value::decode,
+};
+
+use super::{Prepared, Prepare, Reply, Router, validate};
+use crate::{
+    access::Identity,
+    context::{Answer, Context, Failure, Services},
+    query::{self, Noun, Plan, Shape},
+    runs, sessions,
+};
+
+/// Decodes a read's input.
+pub(super) type Ask = fn(Body<'_>) -> Result<Asked, Fault>;
+
+impl Router {
+    /// Binds a read to its noun.
+    pub(super) fn read<O: ReadOperation>(self) -> Self {
+        let ask: Ask = |body| {
+            let input: O = body.decode()?;
+            validate(&input)?;
+            Ok(input.asked())
+        };
+        let prepare: Prepare = Box::new(move |body| {
+            let asked = Arc::new(ask(body)?);
+            Ok(Prepared { digest: [0; 32], run: Box::new(move |cx| Box::pin(answer(cx, asked.clone()))) })
+        });
+        self.route::<O>(prepare, Some(ask))
+    }
+}
+
+/// A question's plan, for this principal.
+///
+/// # Errors
+/// `not_found` for a noun that is not there, `forbidden` for one that may not be read, `invalid` for what can't be asked of it.
+pub(super) fn plan(_services: &Services, identity: &Identity, asked: &Asked) -> Result<Plan, Fault> {
+    let noun = noun(asked.noun).ok_or_else(Fault::not_found)?;
+    query::compile(&noun, asked, identity, &noun_named)
+}
+
+/// Asks a read, and gives its output as the type that it is.
+///
+/// # Errors
+/// As [`plan`]; `not_found` for a row that is absent or not visible.
+pub async fn read<O: ReadOperation>(cx: Context, input: O) -> Result<Answer<O::Output>, Failure> {
+    let Reply { output, as_of, .. } = answer(cx, Arc::new(input.asked())).await?;
+    let output = decode(&output).map_err(|error| Failure::Error(Box::new(error)))?;
+    Ok(Answer { output, as_of, signs_in: None })
+}
+
+async fn answer(cx: Context, asked: Arc<Asked>) -> Result<Reply, Failure> {
+    let identity = cx.identity()?;
+    let plan = plan(&cx.services, identity, &asked)?;
+    let mut snapshot = cx.services.store.snapshot().await?;
+    let as_of = snapshot.revision(identity.workspace).await?;
+    let output = query::read(&plan, &mut snapshot).await?;
+    let list = match &plan.shape {
+        Shape::List(list) => Some(list),
+        Shape::Row(_) | Shape::Figures(_) => None,
+    };
+    Ok(Reply { output: output.encode(list).into(), as_of: Some(as_of), signs_in: None })
+}
+
+fn noun(name: &str) -> Option<Arc<Noun>> {
+    match name {
+        "run" => Some(runs::noun()),
+        "session" => Some(sessions::noun()),
+        _ => None,
+    }
+}
+
+fn noun_named(name: &str) -> Option<Arc<Noun>> {
+    noun(name)
+}
