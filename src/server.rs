@@ -142,10 +142,15 @@ impl Server {
         let feeds = Feeds::new(&settings);
         let (tell_hub, tell_feeds) = (hub.clone(), feeds.clone());
         let at_database = |error| StartError::Store(named(&location), error);
-        let store = Store::open(&location, Arc::new(move |told: Vec<Told>| {
-            tell_feeds.told(&told);
-            tell_hub.told(told);
-        })).await.map_err(at_database)?;
+        let store = Store::open(
+            &location,
+            Arc::new(move |told: Vec<Told>| {
+                tell_feeds.told(&told);
+                tell_hub.told(told);
+            }),
+        )
+        .await
+        .map_err(at_database)?;
         let at_data = |error| StartError::Data(data.clone(), error);
         let access = Access::open(&data, store.clone(), clock.clone(), &settings).await.map_err(at_data)?;
         let name = leases::Name::take(&data, &clock).map_err(at_data)?;

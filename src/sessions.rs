@@ -39,9 +39,8 @@ entity! {
 
 /// Sessions, as reads see them.
 pub fn noun() -> Arc<Noun> {
-    static NOUN: LazyLock<Arc<Noun>> = LazyLock::new(|| {
-        Arc::new(Noun::of(&session::NOUN, |row: SessionRow| encode(&row.at(row.revision))))
-    });
+    static NOUN: LazyLock<Arc<Noun>> =
+        LazyLock::new(|| Arc::new(Noun::of(&session::NOUN, |row: SessionRow| encode(&row.at(row.revision)))));
     NOUN.clone()
 }
 

@@ -1,5 +1,11 @@
 // Generated from the protocol's types; do not edit. `cargo run -p crewline-protocol --bin generate` writes it.
 
+/** What measures tell, group by group. */
+export type Aggregated = {
+  /** A row a group: `{groups: [..], <measure>: value}`, ordered by the groups, absent last. */
+  rows: Array<{ groups: Array<string | number | boolean | null> } & Record<string, unknown>>,
+};
+
 /** A question that holds a run until a person answers it. The first answer wins. */
 export type Approval = {
   /** Its id. */
@@ -144,6 +150,9 @@ export type Authenticated = {
   access_expires_at: Millis,
 };
 
+/** A stretch of the calendar, in UTC. */
+export type Bucket = "hour" | "day" | "week" | "month";
+
 /** How a run is to end. */
 export type CancelMode = "graceful" | "now";
 
@@ -220,6 +229,25 @@ export type Goaway = {
 /** Why the server asks its clients to leave. */
 export type GoawayWhy = "shutdown" | "upgrade" | "rebalance";
 
+/** What the rows of a group have in common. */
+export type Group = {
+  /** The moment's field. */
+  field: string,
+  /** How long a bucket is. */
+  bucket: Bucket,
+} | {
+  /** The number's field. */
+  field: string,
+  /** Where cells begin and end, ascending. */
+  bounds: Array<number>,
+} | {
+  /** Which field. */
+  field: string,
+} | {
+  /** The field that refers to it. */
+  ref: string,
+};
+
 /** The client's first frame, within 5 s of the upgrade. */
 export type Hello = {
   /** Which client. */
@@ -278,6 +306,13 @@ export type LiveChange = {
 
 /** How serious a log line is. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** One thing that is told of each group. */
+export type Measure = {
+  /** What it is called in the answer; not `groups`. */
+  name: string,
+  /** Of which of the group's rows; absent: all. */
+  where?: Filter, } & ({ "count": true | string } | { "sum": string } | { "avg": string } | { "min": string } | { "max": string } | { "p50": string } | { "p95": string });
 
 /** One connection that is here. */
 export type Member = {
@@ -425,6 +460,16 @@ export type Run = {
   started_at?: Millis,
   /** When it ended. */
   finished_at?: Millis,
+};
+
+/** Tells measures over groups of runs. */
+export type RunAggregate = {
+  /** What a group's rows have in common; absent: all are one group. */
+  groups?: Array<Group>,
+  /** What is told of each group. */
+  measures: Array<Measure>,
+  /** Which rows; absent: all. */
+  filter?: Filter,
 };
 
 /** Asks a run to end. Replies at once with its row; the stream's `run.finished` says when it has. A finished run: its row. */
@@ -698,12 +743,42 @@ export type Session = {
   archived_at?: Millis,
 };
 
+/** Tells measures over groups of sessions. */
+export type SessionAggregate = {
+  /** What a group's rows have in common; absent: all are one group. */
+  groups?: Array<Group>,
+  /** What is told of each group. */
+  measures: Array<Measure>,
+  /** Which rows; absent: all. */
+  filter?: Filter,
+};
+
 /** Makes a session. */
 export type SessionCreate = {
   /** An id of the client's own; absent: the server makes one. One that is there already: `conflict`, `taken`. */
   id?: string,
   /** What people call it. */
   title: string,
+};
+
+/** Reads one session. */
+export type SessionGet = {
+  /** Which one. */
+  id: string,
+};
+
+/** Lists sessions, by `id` unless `sort` says otherwise, which is the order in which they were made. */
+export type SessionList = {
+  /** Which; absent: all. */
+  filter?: Filter,
+  /** By what; equals come by `id`. */
+  sort?: Array<Sort>,
+  /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50. */
+  limit?: number,
+  /** `next` of the list before. */
+  cursor?: string,
+  /** Whether to tell how many match in all. */
+  count?: boolean,
 };
 
 /** Tokens of a sign-in, and who it is. */
@@ -840,9 +915,13 @@ export type Operations = {
   "auth.logout": { kind: "idempotent", live: false, input: AuthLogout, output: Done },
   "auth.me": { kind: "read", live: false, input: AuthMe, output: Principal },
   "session.create": { kind: "mutation", live: false, input: SessionCreate, output: Session },
+  "session.get": { kind: "read", live: true, input: SessionGet, output: Session },
+  "session.list": { kind: "read", live: true, input: SessionList, output: Page<Session> },
+  "session.aggregate": { kind: "read", live: true, input: SessionAggregate, output: Aggregated },
   "run.start": { kind: "mutation", live: false, input: RunStart, output: Run },
   "run.get": { kind: "read", live: true, input: RunGet, output: Run },
   "run.list": { kind: "read", live: true, input: RunList, output: Page<Run> },
+  "run.aggregate": { kind: "read", live: true, input: RunAggregate, output: Aggregated },
   "run.cancel": { kind: "mutation", live: false, input: RunCancel, output: Run },
 };
 
@@ -855,14 +934,27 @@ export const OPERATION_KINDS = {
   "auth.logout": "idempotent",
   "auth.me": "read",
   "session.create": "mutation",
+  "session.get": "read",
+  "session.list": "read",
+  "session.aggregate": "read",
   "run.start": "mutation",
   "run.get": "read",
   "run.list": "read",
+  "run.aggregate": "read",
   "run.cancel": "mutation",
 } as const satisfies { [Name in keyof Operations]: Operations[Name]["kind"] };
 
 /** What the reads of each noun may name: in a filter, and in `sort`. */
 export const NOUNS = {
+  session: {
+    id: {"filter":true,"is":"id","sort":true},
+    revision: {"filter":true,"is":"integer","sort":true},
+    created_at: {"filter":true,"is":"time","sort":true},
+    updated_at: {"filter":true,"is":"time","sort":true},
+    title: {"filter":true,"is":"text","sort":true},
+    created_by: {"filter":true,"is":"id","refers":"member","sort":true},
+    archived_at: {"filter":true,"is":"time","optional":true,"sort":true},
+  },
   run: {
     id: {"filter":true,"is":"id","sort":true},
     revision: {"filter":true,"is":"integer","sort":true},

@@ -13,7 +13,10 @@ use futures::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Connection, Done, Ended, Node, OpenRequest, Phase, Place, fault_frame, following::{Followed, Log, Query, refuse}};
+use super::{
+    Connection, Done, Ended, Node, OpenRequest, Phase, Place, fault_frame,
+    following::{Followed, Log, Query, refuse},
+};
 use crate::{dispatch::Begun, stream::Wanted};
 
 /// A client that asks for too much at once is told to wait this long.

@@ -17,6 +17,8 @@ use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 use tracing::{Instrument, debug_span, error, warn};
 
+use self::reads::Ask;
+pub use self::reads::read;
 use crate::{
     access::{Identity, policy},
     context::{Answer, Context, Failure, RequestKey, Services},
@@ -24,8 +26,6 @@ use crate::{
     runs, sessions,
     store::StreamHead,
 };
-pub use self::reads::read;
-use self::reads::Ask;
 
 /// How often a handler is run again when what it had loaded changed before it could write.
 const ATTEMPTS: usize = 3;

@@ -9,7 +9,7 @@ use crewline_protocol::{
     value::decode,
 };
 
-use super::{Prepared, Prepare, Reply, Router, validate};
+use super::{Prepare, Prepared, Reply, Router, validate};
 use crate::{
     access::Identity,
     context::{Answer, Context, Failure, Services},

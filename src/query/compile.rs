@@ -9,7 +9,9 @@ use crewline_protocol::{
     read::{self, Asked, Bucket, Filter, Group, Read, Scalar, Sort, Test, What},
 };
 
-use super::{Figures, Grouped, LIMIT, LIMIT_MOST, LIMIT_WITH_CURSOR, List, Noun, Plan, PlacedField, PlannedParent, Referred, Shape, cursor};
+use super::{
+    Figures, Grouped, LIMIT, LIMIT_MOST, LIMIT_WITH_CURSOR, List, Noun, PlacedField, Plan, PlannedParent, Referred, Shape, cursor,
+};
 use crate::{
     access::Identity,
     store::{self, Comparison, Direction, GroupBy, Measured, Order, Predicate, Term, Value},
@@ -92,7 +94,12 @@ impl Compiler<'_> {
         found.and_then(|placed| Some((placed, placed.term.as_ref()?))).ok_or_else(|| {
             let seen = self.noun.fields.iter().filter(|placed| usable(placed) && self.noun.field(&placed.field.name, role).is_some());
             let known: Vec<&str> = seen.map(|placed| placed.field.name.as_ref()).collect();
-            let message = format!("`{}` is no field of `{}` that can be {what}; there are: {}", name.escape_debug(), self.noun.name, known.join(", "));
+            let message = format!(
+                "`{}` is no field of `{}` that can be {what}; there are: {}",
+                name.escape_debug(),
+                self.noun.name,
+                known.join(", ")
+            );
             Fault::invalid(path, "field", message)
         })
     }
@@ -116,7 +123,11 @@ impl Compiler<'_> {
         let at = |word: &str| format!("{path}.{word}");
         let compare = |comparison, scalar: &Scalar, word: &str| {
             if kind == FieldKind::List {
-                return Err(Fault::invalid(at(word), "type", format!("`{name}` is a list: ask what it `contains`, or whether it is `nil`")));
+                return Err(Fault::invalid(
+                    at(word),
+                    "type",
+                    format!("`{name}` is a list: ask what it `contains`, or whether it is `nil`"),
+                ));
             }
             Ok(Predicate::Compare(term.clone(), comparison, value(scalar, kind, &at(word))?))
         };
@@ -140,7 +151,11 @@ impl Compiler<'_> {
                 (FieldKind::Id | FieldKind::Text | FieldKind::List, Scalar::Text(text)) => {
                     Ok(Predicate::Contains(term.clone(), Value::Text(text.clone())))
                 }
-                _ => Err(Fault::invalid(at("contains"), "type", format!("`contains` takes a text, of a text or list field; `{name}` is {}", word(kind)))),
+                _ => Err(Fault::invalid(
+                    at("contains"),
+                    "type",
+                    format!("`contains` takes a text, of a text or list field; `{name}` is {}", word(kind)),
+                )),
             },
         }
     }
@@ -174,7 +189,11 @@ impl Compiler<'_> {
         for (place, measure) in measures.iter().enumerate() {
             let path = format!("measures[{place}]");
             if measure.name == "groups" || names.contains(&measure.name) {
-                return Err(Fault::invalid(format!("{path}.name"), "taken", format!("another figure has the name `{}`", measure.name.escape_debug())));
+                return Err(Fault::invalid(
+                    format!("{path}.name"),
+                    "taken",
+                    format!("another figure has the name `{}`", measure.name.escape_debug()),
+                ));
             }
             names.push(measure.name.clone());
             measured.push(self.measure(measure, &path)?);
@@ -199,7 +218,11 @@ impl Compiler<'_> {
             Group::Bucket { field, bucket } => {
                 let (placed, term) = scalar(field, "field")?;
                 if placed.field.kind != FieldKind::Time {
-                    return Err(Fault::invalid(format!("{path}.field"), "type", format!("`{field}` is {}; a bucket is of times", word(placed.field.kind))));
+                    return Err(Fault::invalid(
+                        format!("{path}.field"),
+                        "type",
+                        format!("`{field}` is {}; a bucket is of times", word(placed.field.kind)),
+                    ));
                 }
                 let bucket = match bucket {
                     Bucket::Hour => store::Bucket::Hour,
@@ -213,14 +236,20 @@ impl Compiler<'_> {
                 let (_, term) = self.number(field, &format!("{path}.field"))?;
                 let rises = bounds.windows(2).all(|pair| pair[0] < pair[1]);
                 if bounds.is_empty() || bounds.len() > 100 || !rises || bounds.iter().any(|bound| !bound.is_finite()) {
-                    return Err(Fault::invalid(format!("{path}.bounds"), "range", "has 1 to 100 numbers, each greater than the one before"));
+                    return Err(Fault::invalid(
+                        format!("{path}.bounds"),
+                        "range",
+                        "has 1 to 100 numbers, each greater than the one before",
+                    ));
                 }
                 Ok(plain(GroupBy::Bounds(term.clone(), bounds.clone())))
             }
             Group::Ref { r#ref } => {
                 let (placed, term) = scalar(r#ref, "ref")?;
                 let noun = placed.field.refers.as_deref().and_then(|name| (self.nouns)(name)).filter(|noun| noun.title.is_some());
-                let noun = noun.ok_or_else(|| Fault::invalid(format!("{path}.ref"), "field", format!("`{}` refers to nothing that has a title", r#ref)))?;
+                let noun = noun.ok_or_else(|| {
+                    Fault::invalid(format!("{path}.ref"), "field", format!("`{}` refers to nothing that has a title", r#ref))
+                })?;
                 let noun = Referred { visible: (noun.visible)(self.identity), noun };
                 referred.push(noun.clone());
                 Ok(Grouped { titled_by: Some(noun), ..plain(GroupBy::Term(term)) })
@@ -234,7 +263,9 @@ impl Compiler<'_> {
             let path = format!("{path}.{word}");
             let (placed, term) = self.filterable(name, &path)?;
             match placed.field.kind {
-                FieldKind::List | FieldKind::Boolean => Err(Fault::invalid(path, "type", format!("`{name}` is {}, which has no order", self::word(placed.field.kind)))),
+                FieldKind::List | FieldKind::Boolean => {
+                    Err(Fault::invalid(path, "type", format!("`{name}` is {}, which has no order", self::word(placed.field.kind))))
+                }
                 _ => Ok(term.clone()),
             }
         };
@@ -273,7 +304,8 @@ fn value(scalar: &Scalar, kind: FieldKind, path: &str) -> Result<Value, Fault> {
         (FieldKind::Id | FieldKind::Text, Scalar::Text(text)) => Ok(Value::Text(text.clone())),
         (FieldKind::Integer | FieldKind::Time, Scalar::Integer(integer)) => Ok(Value::Integer(*integer)),
         // A float may come where an equal integer went.
-        (FieldKind::Integer | FieldKind::Time, Scalar::Number(number)) if number.fract() == 0.0 && number.abs() <= 2f64.powi(53) => {
+        (FieldKind::Integer | FieldKind::Time, Scalar::Number(number)) if number.fract() == 0.0 && number.abs() <= 2f64.powi(53) =>
+        {
             #[expect(clippy::cast_possible_truncation, reason = "it is whole and within the wire's integers")]
             Ok(Value::Integer(*number as i64))
         }

@@ -122,7 +122,11 @@ impl Plan {
     /// The topics whose changes can change the answer.
     pub fn topics(&self) -> Vec<String> {
         let parent = self.parent.as_ref().map(|parent| &parent.noun);
-        std::iter::once(&self.noun).chain(parent).chain(self.referred.iter().map(|referred| &referred.noun)).map(|noun| noun.topic.clone()).collect()
+        std::iter::once(&self.noun)
+            .chain(parent)
+            .chain(self.referred.iter().map(|referred| &referred.noun))
+            .map(|noun| noun.topic.clone())
+            .collect()
     }
     /// Which rows are read.
     pub fn predicate(&self) -> Predicate {

@@ -11,7 +11,10 @@ use std::{
 use bytes::Bytes;
 use crewline_protocol::value::{MutationKey, Offset, Revision, RunId, WorkspaceId};
 
-use super::{change, Before, Block, Change, Commit, CommitError, Committed, Expected, Guard, KeyedReply, Row, RowChange, StoreError, StoredReply, Table, Told, Value};
+use super::{
+    Before, Block, Change, Commit, CommitError, Committed, Expected, Guard, KeyedReply, Row, RowChange, StoreError, StoredReply, Table,
+    Told, Value, change,
+};
 
 /// The table whose `revision` column is the workspaces' counter.
 pub(super) const WORKSPACES: &str = "workspaces";
@@ -348,7 +351,9 @@ fn reply(commit: &Commit, revision: Option<Revision>) -> Result<Option<Bytes>, C
 
 fn makes_workspace(commit: &Commit, workspace: &str) -> bool {
     commit.rows.iter().any(|change| match change {
-        RowChange::Put { table, values, .. } => table.name == WORKSPACES && matches!(values.first(), Some(Value::Text(id)) if id == workspace),
+        RowChange::Put { table, values, .. } => {
+            table.name == WORKSPACES && matches!(values.first(), Some(Value::Text(id)) if id == workspace)
+        }
         RowChange::Delete { .. } => false,
     })
 }

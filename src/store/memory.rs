@@ -11,8 +11,8 @@ use crewline_protocol::value::{Millis, MutationKey, Offset, Revision, RunId, Wor
 use tokio::task::yield_now;
 
 use super::{
-    Aggregate, Block, Column, Commit, CommitError, Committed, Condition, Direction, Read, Select, StoreError, StoredReply, StreamHead, Table, Tell, Value,
-    change, evaluate,
+    Aggregate, Block, Column, Commit, CommitError, Committed, Condition, Direction, Read, Select, StoreError, StoredReply, StreamHead,
+    Table, Tell, Value, change, evaluate,
     group::{self, Id, Known, Pending, Plan, RowKey, RowState, WORKSPACES},
     schema,
 };

@@ -17,8 +17,8 @@ mod sql;
 
 pub use change::{Before, Change, Row};
 pub use commit::{Append, Block, Commit, CommitError, Committed, Expected, Guard, KeyedReply, MakeReply, RowChange, StoredReply, Told};
-pub use read::{Aggregate, Bucket, Comparison, GroupBy, Index, Kind, Measure, Measured, Order, Predicate, Read, Source, Term};
 pub use entity::{Column, ColumnKind, Condition, Direction, Entity, Json, Select, Stored, Table, Value};
+pub use read::{Aggregate, Bucket, Comparison, GroupBy, Index, Kind, Measure, Measured, Order, Predicate, Read, Source, Term};
 
 use std::{
     path::PathBuf,

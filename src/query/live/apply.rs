@@ -6,7 +6,10 @@ use std::cmp::Ordering;
 use crewline_protocol::follow::EndedWhy;
 
 use crate::{
-    query::{Item, List, Output, Plan, Shape, read::{BYTES, item}},
+    query::{
+        Item, List, Output, Plan, Shape,
+        read::{BYTES, item},
+    },
     store::{Before, Change, Row, StoreError, Value, evaluate},
 };
 
@@ -35,7 +38,8 @@ pub(super) fn apply(plan: &Plan, before: &Output, changes: &[(&str, &Change)]) -
     match (&plan.shape, before) {
         (Shape::Row(id), Output::Row(row)) => apply_to_row(plan, id, row, own),
         (Shape::List(list), Output::List { items, more, total }) => {
-            let window = Window { plan, list, items: items.clone(), bound: items.last().filter(|_| *more).map(|last| last.key.clone()), total: *total };
+            let bound = items.last().filter(|_| *more).map(|last| last.key.clone());
+            let window = Window { plan, list, items: items.clone(), beyond: bound.is_some().into(), bound, total: *total };
             window.apply(own, before)
         }
         (Shape::Figures(_), _) => {
@@ -72,25 +76,24 @@ struct Window<'a> {
     items: Vec<Item>,
     /// There are more rows, and all of them come after this key.
     bound: Option<Vec<Value>>,
+    /// How many rows there are after it at least, less those that may have gone.
+    beyond: i64,
     total: Option<u64>,
 }
 
 impl Window<'_> {
     fn apply<'a>(mut self, changes: impl Iterator<Item = &'a Change>, before: &Output) -> Result<Applied, StoreError> {
-        let known = self.items.len();
+        let (known, bounded) = (self.items.len(), self.bound.is_some());
         for change in changes {
             if !self.take(change)? {
                 return Ok(Applied::Unknown);
             }
         }
-        let mut more = self.bound.is_some();
-        // What comes after the bound would have to fill the gap.
-        if more && self.items.len() < known {
+        let over = self.items.split_off(self.items.len().min(self.list.limit)).len();
+        let more = over > 0 || bounded;
+        // What comes after the bound would have to fill the gap, or may all have gone.
+        if bounded && (self.items.len() < known || self.beyond + i64::try_from(over).unwrap_or(i64::MAX) < 1) {
             return Ok(Applied::Unknown);
-        }
-        if self.items.len() > self.list.limit {
-            self.items.truncate(self.list.limit);
-            more = true;
         }
         if self.items.iter().map(|item| item.body.len()).sum::<usize>() > BYTES {
             return Ok(Applied::Unknown);
@@ -107,9 +110,8 @@ impl Window<'_> {
         if was == Some(false) && !is {
             return Ok(true);
         }
-        if place.is_none() && !is && self.bound.is_some() {
-            // It went from among the rows after the last: whether there still are any is not known.
-            return Ok(false);
+        if place.is_none() && was != Some(false) {
+            self.beyond -= 1;
         }
         if let Some(total) = self.total {
             let Some(was) = was else { return Ok(false) };
@@ -122,7 +124,9 @@ impl Window<'_> {
             let order = &self.list.order;
             let key = evaluate::key(order, row);
             let beyond = |bound: &Vec<Value>| evaluate::compare(order, &key, bound) == Ordering::Greater;
-            if !self.bound.as_ref().is_some_and(beyond) {
+            if self.bound.as_ref().is_some_and(beyond) {
+                self.beyond += 1;
+            } else {
                 let at = self.items.partition_point(|item| evaluate::compare(order, &item.key, &key) == Ordering::Less);
                 self.items.insert(at, item(self.plan, row, order)?);
             }
@@ -202,13 +206,8 @@ mod tests {
     fn afresh(plan: &Plan, list: &List, rows: &[Option<Arc<Row>>]) -> Output {
         let rows: Vec<Arc<Row>> = rows.iter().flatten().cloned().collect();
         let total = rows.iter().filter(|row| matches(plan, row)).count() as u64;
-        let read = Read {
-            table: SessionRow::TABLE,
-            predicate: plan.predicate(),
-            order: list.order.clone(),
-            after: None,
-            limit: list.limit + 1,
-        };
+        let read =
+            Read { table: SessionRow::TABLE, predicate: plan.predicate(), order: list.order.clone(), after: None, limit: list.limit + 1 };
         let found = evaluate::read(&read, rows.iter().map(AsRef::as_ref));
         let more = found.len() > list.limit;
         let items = found.into_iter().take(list.limit).map(|row| item(plan, row, &list.order).unwrap()).collect();

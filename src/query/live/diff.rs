@@ -10,10 +10,7 @@ use crate::query::{Item, List, Output, output};
 pub(super) fn diff(before: &Output, after: &Output, list: Option<&List>) -> Changes {
     let mut changes = Changes::default();
     match (before, after) {
-        (
-            Output::List { items: old, more: had_more, total: had_total },
-            Output::List { items: new, more, total },
-        ) => {
+        (Output::List { items: old, more: had_more, total: had_total }, Output::List { items: new, more, total }) => {
             rows(&mut changes, old, new);
             let cursor = |items: &[Item], more: bool| if more { output::next(items, list) } else { None };
             let (old_next, next) = (cursor(old, *had_more), cursor(new, *more));

@@ -151,7 +151,11 @@ impl Live {
     ///
     /// # Errors
     /// The fault with which it is refused: the read's own, or `unavailable`.
-    pub fn begin(&self, watching: &Watching, from: Option<Revision>) -> impl Future<Output = Result<SubscribedQuery, Fault>> + Send + 'static {
+    pub fn begin(
+        &self,
+        watching: &Watching,
+        from: Option<Revision>,
+    ) -> impl Future<Output = Result<SubscribedQuery, Fault>> + Send + 'static {
         let (shared, store, workspace) = (watching.shared.clone(), self.store.clone(), watching.feed.workspace);
         async move {
             if let Some(from) = from {

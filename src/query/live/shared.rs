@@ -8,7 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use crewline_protocol::{fault::{Fault, FaultCode}, follow::EndedWhy, value::Revision};
+use crewline_protocol::{
+    fault::{Fault, FaultCode},
+    follow::EndedWhy,
+    value::Revision,
+};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{

@@ -95,10 +95,14 @@ async fn a_commit_appends_to_several_streams_and_twice_to_one(place: Place) {
 async fn what_was_written_is_told_before_it_is_answered(place: Place) {
     let store = place.open().await;
     store.commit(make(workspace(1))).await.unwrap();
-    let told: Vec<_> = place.told().into_iter().map(|told| match told {
-        Told::Rows { workspace, changes } => (workspace, changes.len()),
-        Told::Stream { .. } => panic!("no stream was written: {told:?}"),
-    }).collect();
+    let told: Vec<_> = place
+        .told()
+        .into_iter()
+        .map(|told| match told {
+            Told::Rows { workspace, changes } => (workspace, changes.len()),
+            Told::Stream { .. } => panic!("no stream was written: {told:?}"),
+        })
+        .collect();
     assert_eq!(told, [(Some((workspace(1), Revision(1))), 1)]);
     store.commit(append(run(1), b"abc")).await.unwrap();
     store.commit(append(run(1), b"d")).await.unwrap();

@@ -22,12 +22,14 @@ use crewline_protocol::value::{MutationKey, Offset, Revision, RunId, WorkspaceId
 
 use self::{
     driver::{Arg, Connection, Options, Purpose, Query},
-    read::Dialect,
     lock::DataLock,
+    read::Dialect,
     readers::{Reader, Readers},
     writer::Writer,
 };
-use super::{Aggregate, Block, Commit, CommitError, Committed, Index, Read, Select, StoreError, StoredReply, StreamHead, Table, Tell, Value};
+use super::{
+    Aggregate, Block, Commit, CommitError, Committed, Index, Read, Select, StoreError, StoredReply, StreamHead, Table, Tell, Value,
+};
 
 /// Blocks asked for at once, at first and at most.
 const BLOCKS: std::ops::RangeInclusive<usize> = 16..=256;
@@ -137,10 +139,15 @@ impl Sql {
     pub(super) async fn index(&self, indexes: &[Index]) -> Result<(), StoreError> {
         let (dialect, mut connection) = (self.options.dialect(), self.options.connect(Purpose::Write).await?);
         let wanted = indexes.iter().map(|index| read::index(dialect, index)).collect::<Result<Vec<_>, _>>()?;
-        let there: Vec<String> = connection.run(&read::indexes(dialect)).await?.into_iter().filter_map(|mut row| match row.pop() {
-            Some(Value::Text(name)) => Some(name),
-            _ => None,
-        }).collect();
+        let there: Vec<String> = connection
+            .run(&read::indexes(dialect))
+            .await?
+            .into_iter()
+            .filter_map(|mut row| match row.pop() {
+                Some(Value::Text(name)) => Some(name),
+                _ => None,
+            })
+            .collect();
         let made = wanted.iter().filter(|(name, _)| !there.contains(name)).map(|(_, sql)| sql.clone());
         let gone = there.iter().filter(|name| wanted.iter().all(|(wanted, _)| wanted != *name)).map(|name| format!("DROP INDEX {name}"));
         for sql in made.chain(gone).collect::<Vec<_>>() {

@@ -260,7 +260,9 @@ impl<'a> Writer<'a> {
     /// Rows that come after the one with this key.
     fn after(&mut self, orders: &'a [Order], key: &'a [Value]) -> Result<(), StoreError> {
         let Some((last, values)) = key.split_last().filter(|(_, values)| values.len() == orders.len()) else { return Err(no_list()) };
-        if let Some((first, value)) = orders.first().zip(values.first()).filter(|(first, value)| !first.term.optional && **value != Value::Null) {
+        if let Some((first, value)) =
+            orders.first().zip(values.first()).filter(|(first, value)| !first.term.optional && **value != Value::Null)
+        {
             // Says nothing new; by this alone an index is entered at the right place.
             let sign = if first.direction == Direction::Ascending { ">=" } else { "<=" };
             let expression = self.expression(&first.term)?;
@@ -443,7 +445,8 @@ fn checked(key: &str) -> Result<&str, StoreError> {
 
 /// Whether it has nothing but small letters, digits, `_` and `-`.
 fn is_name(text: &str) -> bool {
-    (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-'))
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-'))
 }
 
 fn no_list() -> StoreError {
