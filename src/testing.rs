@@ -14,13 +14,14 @@ use crewline_protocol::{
     close::CloseCode,
     event::RunEvent,
     fault::Fault,
-    follow::{Ended, SubscribedRun},
+    follow::{Ended, SubscribedQuery, SubscribedRun},
     frame::{Body, ClientFrame, ServerFrame},
+    live::LiveChange,
     opening::{ClientInfo, Goaway, Hello, Notice, ReplyOptions, RequestOptions, Welcome},
     operation::Operation,
     operations::auth::{Register, SignedIn},
     presence,
-    value::{Millis, MutationKey, Offset, RunId, decode, encode},
+    value::{Millis, MutationKey, Offset, Revision, RunId, decode, encode},
 };
 use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
@@ -141,6 +142,14 @@ pub(crate) enum Heard {
     Reply(u64, serde_json::Value, ReplyOptions),
     Fault(u64, Box<Fault>),
     Subscribed(u64, SubscribedRun),
+    Asked(u64, SubscribedQuery),
+    Snapshot(u64, Revision, serde_json::Value),
+    Changes {
+        sub: u64,
+        offset: Revision,
+        span: i64,
+        changes: Vec<LiveChange>,
+    },
     /// Present in a session.
     Here(u64),
     /// A member's state; `None`: it has left.
@@ -201,6 +210,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// Follows a run.
     pub(crate) async fn follow(&mut self, sub: u64, run: RunId, options: serde_json::Value) {
         let (target, options) = (encode(&serde_json::json!({ "run": run })), encode(&options));
+        self.say(&[ClientFrame::Subscribe { sub, target: Body::own(&target), options: Some(Body::own(&options)) }]).await;
+    }
+    /// Follows a read.
+    pub(crate) async fn watch(&mut self, sub: u64, op: &str, input: &serde_json::Value, options: serde_json::Value) {
+        let (target, options) = (encode(&serde_json::json!({ "query": { "op": op, "input": input } })), encode(&options));
         self.say(&[ClientFrame::Subscribe { sub, target: Body::own(&target), options: Some(Body::own(&options)) }]).await;
     }
     /// The next frame, or the socket's end.
@@ -271,10 +285,14 @@ fn decoded(frame: ServerFrame<'_>, bytes: usize) -> Heard {
         }
         ServerFrame::Fault { id, fault } => Heard::Fault(id, Box::new(decode(fault.bytes()).unwrap())),
         ServerFrame::Subscribed { sub, body } if body.bytes() == [0x80] => Heard::Here(sub),
-        ServerFrame::Subscribed { sub, body } => Heard::Subscribed(sub, decode(body.bytes()).unwrap()),
-        ServerFrame::Events { sub, offset, span, events } => {
-            Heard::Events { sub, offset: Offset(offset), span, events: decode(events.bytes()).unwrap(), bytes }
-        }
+        ServerFrame::Subscribed { sub, body } => match decode(body.bytes()) {
+            Ok(subscribed) => Heard::Subscribed(sub, subscribed),
+            Err(_) => Heard::Asked(sub, decode(body.bytes()).unwrap()),
+        },
+        ServerFrame::Events { sub, offset, span, events } => match decode(events.bytes()) {
+            Ok(events) => Heard::Events { sub, offset: Offset(offset), span, events, bytes },
+            Err(_) => Heard::Changes { sub, offset: Revision(offset), span, changes: decode(events.bytes()).unwrap() },
+        },
         ServerFrame::Ended { sub, offset, body } => Heard::Ended(sub, Offset(offset), Box::new(decode(body.bytes()).unwrap())),
         ServerFrame::Ping(_) => Heard::Ping,
         ServerFrame::Pong(nonce) => Heard::Pong(nonce.bytes().to_vec()),
@@ -283,6 +301,6 @@ fn decoded(frame: ServerFrame<'_>, bytes: usize) -> Heard {
         ServerFrame::Presence { sub, member, state } => {
             Heard::Presence(sub, Box::new(decode(member.bytes()).unwrap()), decode(state.bytes()).unwrap())
         }
-        ServerFrame::Snapshot { .. } => panic!("nothing here asks for {frame:?}"),
+        ServerFrame::Snapshot { sub, offset, value } => Heard::Snapshot(sub, Revision(offset), decode(value.bytes()).unwrap()),
     }
 }

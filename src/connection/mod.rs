@@ -4,6 +4,8 @@
 mod asking;
 mod deadlines;
 mod following;
+#[cfg(test)]
+mod live_tests;
 mod opening;
 mod outbox;
 mod presence;

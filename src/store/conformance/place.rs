@@ -13,14 +13,14 @@ use crate::{
 
 /// Which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Database {
+pub(crate) enum Database {
     Memory,
     Sqlite,
     Postgres,
 }
 
 /// An empty database that a test has to itself.
-pub(super) struct Place {
+pub(crate) struct Place {
     pub(super) location: Location,
     told: Arc<Mutex<Vec<Told>>>,
     memory: Mutex<Option<Store>>,
@@ -28,7 +28,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) async fn new(database: Database) -> Self {
+    pub(crate) async fn new(database: Database) -> Self {
         let folder = (database == Database::Sqlite).then(|| tempfile::tempdir().unwrap());
         let location = match (database, &folder) {
             (Database::Postgres, _) => Location::Postgres(empty_schema().await),
@@ -45,7 +45,11 @@ impl Place {
 
     pub(super) async fn try_open(&self) -> Result<Store, StoreError> {
         let told = self.told.clone();
-        let tell: Tell = Arc::new(move |new| told.lock().unwrap().extend(new));
+        self.open_telling(Arc::new(move |new| told.lock().unwrap().extend(new))).await
+    }
+
+    /// Opens the store as `open` does, telling somebody else.
+    pub(crate) async fn open_telling(&self, tell: Tell) -> Result<Store, StoreError> {
         let again = self.memory.lock().unwrap().as_ref().and_then(|store| store.reopen_memory(tell.clone()));
         let store = match again {
             Some(store) => store,
