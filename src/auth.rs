@@ -1,6 +1,8 @@
 //! Signing in and out over a connection, and the command line's way to a new user. Who is who, `access` knows; this is where a
 //! connection learns of it.
 
+use std::sync::Arc;
+
 use crewline_protocol::{
     close::CloseCode,
     fault::{Fault, FaultCode, FieldFault},
@@ -11,9 +13,11 @@ use garde::Validate;
 use secrecy::SecretString;
 
 use crate::{
-    access::{Access, Cost, Denied, Grant, Identity, NewUser, SigningKey, Threads, User, normal_email},
+    access::{Access, Cost, Denied, Furnish, Grant, Identity, NewUser, SigningKey, Threads, User, normal_email},
+    apps::{App, Apps},
     clock::Clock,
     context::{Answer, Context, Failure, Services},
+    records,
     settings::Settings,
     store::{Location, Store},
 };
@@ -24,7 +28,8 @@ use crate::{
 /// See [`Access::register`].
 pub async fn register(cx: Context, input: Register) -> Result<Answer<SignedIn>, Failure> {
     cx.services.limits.check_account(&normal_email(&input.email))?;
-    let grant = cx.services.access.register(new_user(input, false), cx.identity.as_deref()).await?;
+    let furnish = records::furnish(cx.services.apps.current(), cx.services.clock.clone());
+    let grant = cx.services.access.register(new_user(input, false, furnish), cx.identity.as_deref()).await?;
     Ok(signing_in(grant))
 }
 
@@ -98,10 +103,11 @@ pub(crate) async fn renew(services: &Services, refresh_token: &str, here: Option
 }
 
 /// Adds a user on the machine itself, for the command line: the only way to an operator. A server may run on the database meanwhile.
+/// Their workspace begins with the seed records of `app`; of the app that was served last, or KP, where there is none.
 ///
 /// # Errors
 /// `invalid` and `taken` as [`Access::add_user`] has them; where the database can't be opened.
-pub async fn add_user(location: &Location, input: Register, operator: bool) -> Result<User, Failure> {
+pub async fn add_user(location: &Location, app: Option<App>, input: Register, operator: bool) -> Result<User, Failure> {
     input.validate().map_err(|report| {
         let field = |(path, error): &(garde::Path, garde::Error)| FieldFault {
             path: path.to_string(),
@@ -112,11 +118,16 @@ pub async fn add_user(location: &Location, input: Register, operator: bool) -> R
     })?;
     let store = Store::open_beside(location).await?;
     let clock = Clock::system();
+    let app = match app {
+        Some(app) => Some(Arc::new(app)),
+        None => Apps::served_last(&store).await?,
+    };
+    let furnish = records::furnish(app.unwrap_or_else(|| Arc::new(App::built_in())), clock.clone());
     // No token is made here, so that it needs no key that others know.
     let key = SigningKey::from_seed(clock.random());
     let access = Access::with_key(&key, Cost::STRONG, Threads::Own, store.clone(), clock, &Settings::default());
     let added = match access {
-        Ok(access) => access.add_user(new_user(input, operator)).await.map_err(Failure::from),
+        Ok(access) => access.add_user(new_user(input, operator, furnish)).await.map_err(Failure::from),
         Err(error) => Err(Failure::Error(Box::new(error))),
     };
     store.close().await;
@@ -138,9 +149,9 @@ fn signing_in(grant: Grant) -> Answer<SignedIn> {
     Answer::from(grant.tokens).signing_in(grant.identity)
 }
 
-fn new_user(input: Register, operator: bool) -> NewUser {
+fn new_user(input: Register, operator: bool, furnish: Furnish) -> NewUser {
     let Register { email, password, name, workspace } = input;
-    NewUser { email, name, password: password.into(), workspace, operator }
+    NewUser { email, name, password: password.into(), workspace, operator, furnish }
 }
 
 #[cfg(test)]
@@ -288,11 +299,11 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let location = Location::Sqlite(folder.path().join("crewline.db"));
         let server = Store::open(&location, Arc::new(|_| ())).await.unwrap();
-        let added = add_user(&location, ada(), true).await.unwrap();
+        let added = add_user(&location, None, ada(), true).await.unwrap();
         assert_eq!((added.email.as_str(), added.operator), ("ada@example.com", true));
-        let taken = fault(add_user(&location, ada(), true).await);
+        let taken = fault(add_user(&location, None, ada(), true).await);
         assert_eq!((taken.code, taken.reason), (FaultCode::Conflict, Some(Reason::Taken)));
-        let short = fault(add_user(&location, Register { password: "short".into(), ..ada() }, true).await);
+        let short = fault(add_user(&location, None, Register { password: "short".into(), ..ada() }, true).await);
         assert_eq!((short.code, short.fields[0].path.as_str()), (FaultCode::Invalid, "password"));
 
         let access = testing::access_with(&server, &Settings::default());

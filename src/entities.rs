@@ -4,6 +4,7 @@ use crate::{
     access::{Member, SignIn, User, Workspace},
     apps::AppVersion,
     leases::Lease,
+    records::RecordRow,
     runs::RunRow,
     sessions::SessionRow,
     store::{Entity, conformance::schema::check},
@@ -20,6 +21,7 @@ async fn every_entity_has_its_columns_on_both_databases() {
         RunRow::TABLE,
         Lease::TABLE,
         AppVersion::TABLE,
+        RecordRow::TABLE,
     ])
     .await;
 }

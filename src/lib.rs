@@ -17,6 +17,8 @@ pub mod hub;
 pub mod leases;
 pub mod limits;
 pub mod query;
+pub mod records;
+pub mod reload;
 pub mod runs;
 pub mod server;
 pub mod sessions;

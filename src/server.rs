@@ -13,7 +13,7 @@ use tracing::info;
 
 use crate::{
     access::Access,
-    apps::{App, Apps, Problem},
+    apps::{App, Problem},
     clock::Clock,
     connection::{self, Node},
     context::Services,
@@ -24,6 +24,7 @@ use crate::{
     leases,
     limits::Limits,
     query::{Feeds, Live},
+    reload::{self, List, Refused, reload_forever},
     settings::Settings,
     store::{Location, Store, StoreError, Told},
     sweep::sweep_forever,
@@ -62,6 +63,9 @@ pub enum StartError {
     /// The database can't be used.
     #[error("{0}: {1}")]
     Store(String, StoreError),
+    /// Stored records would not fit the app.
+    #[error("the app would break what is stored: {0}; change the schema, or serve the app as it was and change the records")]
+    Breaks(List),
     /// The app's folder has problems.
     #[error("the app in {} has {} problem(s):\n{}", .0.display(), .1.len(), lines(.1))]
     App(PathBuf, Vec<Problem>),
@@ -79,6 +83,8 @@ pub struct Server {
     draining: watch::Sender<bool>,
     door: JoinHandle<()>,
     sweep: JoinHandle<()>,
+    /// Takes changes in the app's folder; absent for the app that is built in.
+    reloading: Option<JoinHandle<()>>,
     _name: leases::Name,
 }
 
@@ -130,9 +136,9 @@ impl Server {
         let Options { listen, data, database, app, settings } = options;
         let location = location(&data, database.as_deref())?;
         make_data_folder(&data).map_err(|error| StartError::Data(data.clone(), error))?;
-        let app = match app {
-            Some(folder) => App::read(&folder).map_err(|problems| StartError::App(folder, problems))?,
-            None => App::built_in(),
+        let (app, folder) = match app {
+            Some(folder) => (App::read(&folder).map_err(|problems| StartError::App(folder.clone(), problems))?, Some(folder)),
+            None => (App::built_in(), None),
         };
         let listener = listen_on(listen).map_err(|error| StartError::Listen(listen, error))?;
         let address = listener.local_addr().map_err(|error| StartError::Listen(listen, error))?;
@@ -154,13 +160,17 @@ impl Server {
         let at_data = |error| StartError::Data(data.clone(), error);
         let access = Access::open(&data, store.clone(), clock.clone(), &settings).await.map_err(at_data)?;
         let name = leases::Name::take(&data, &clock).map_err(at_data)?;
-        let apps = Apps::serve(app, &store, clock.now()).await.map_err(at_database)?;
+        let apps = reload::begin(app, &store, &clock).await.map_err(|refused| match refused {
+            Refused::Store(error) => at_database(error),
+            Refused::Breaks(broken) => StartError::Breaks(broken),
+        })?;
         let limits = Limits::new(&settings);
         let live = Live::new(feeds, store.clone());
         let services = Arc::new(Services { settings, clock, store, hub, live, access, apps, limits });
 
         let engine = Engine::start(services.clone(), name.id.clone());
         let sweep = tokio::spawn(sweep_forever(services.clone()));
+        let reloading = folder.map(|folder| tokio::spawn(reload_forever(folder, services.clone())));
         let (draining, drains) = watch::channel(false);
         let node = Node { services: services.clone(), router: Arc::new(Router::new()) };
         let on_socket = move |stream, early, peer: SocketAddr, admission| {
@@ -169,7 +179,7 @@ impl Server {
         let door = Door { services: services.clone(), on_socket: Arc::new(on_socket), draining: drains };
         let door = tokio::spawn(door::serve(listener, door));
         info!(%address, "listening");
-        Ok(Self { address, services, engine, draining, door, sweep, _name: name })
+        Ok(Self { address, services, engine, draining, door, sweep, reloading, _name: name })
     }
 
     /// Where it listens.
@@ -190,6 +200,7 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.sweep.abort();
+        self.reloading.iter().for_each(JoinHandle::abort);
         self.services.store.close().await;
         self.door.abort();
         info!("stopped");

@@ -194,6 +194,9 @@ settings! {
     answer_bytes: u32 = 32 << 10, |v| (1_024..=128 << 10).contains(v), "1024 to 131072 (bytes)";
     /// How fast the simulated model speaks.
     simulated_tokens_per_s: f64 = 60.0, |v| (0.1..=1_000_000.0).contains(v), "0.1 to 1000000 (tokens a second)";
+    /// How often the folder of `--app` is looked at for changes. A change is taken when two looks found the same, so that files
+    /// that are being saved one after another are not taken half-way.
+    app_poll_ms: u64 = 500, |v| (50..=3_600_000).contains(v), "50 to 3600000 (milliseconds)";
     /// Bytes of encoded events that a followed run keeps in memory for readers near its head.
     tail_bytes: u64 = 256 << 10, |v| (0..=64 << 20).contains(v), "0 to 67108864 (bytes)";
     /// How long changes of a live query are gathered. Longer sends fewer frames and shows changes later.

@@ -397,6 +397,114 @@ export type Reconnect = {
   max_ms: number,
 };
 
+/** Tells measures over groups of records. */
+export type RecordAggregate = {
+  /** Where they are. */
+  collection: string,
+  /** What a group's rows have in common; absent: all are one group. */
+  groups?: Array<Group>,
+  /** What is told of each group. */
+  measures: Array<Measure>,
+  /** Which rows; absent: all. */
+  filter?: Filter,
+};
+
+/** Carries out several writes, in order, in one transaction: all or none, unless `atomic` is `false`. */
+export type RecordBatch = {
+  /** The writes: 1 to 100. */
+  operations: Array<RecordWrite>,
+  /** Whether one that is refused refuses all; absent: it does. */
+  atomic?: boolean,
+};
+
+/** What a batch did. */
+export type RecordBatched = {
+  /** The outputs, in the order of the writes. */
+  results: Array<RecordWritten>,
+};
+
+/** Makes a record. What its collection's schema refuses is `invalid`, with the path in `data`. */
+export type RecordCreate = {
+  /** An id of the client's own; absent: the server makes one. One that is there already: `conflict`, `taken`. */
+  id?: string,
+  /** The collection's name. */
+  collection: string,
+  /** Its own fields. */
+  data: Record<string, unknown>,
+};
+
+/** Deletes a record. */
+export type RecordDelete = {
+  /** The collection's name. */
+  collection: string,
+  /** Which one. */
+  id: string,
+  /** The row's revision as the client has it: another one is a `conflict`; absent: whatever it is. */
+  revision?: Revision,
+};
+
+/** Reads one record. */
+export type RecordGet = {
+  /** Where it is. */
+  collection: string,
+  /** Which one. */
+  id: string,
+};
+
+/** Lists records, by `id` unless `sort` says otherwise, which is the order in which they were made. */
+export type RecordList = {
+  /** Where they are. */
+  collection: string,
+  /** Which; absent: all. */
+  filter?: Filter,
+  /** By what; equals come by `id`. */
+  sort?: Array<Sort>,
+  /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50. */
+  limit?: number,
+  /** `next` of the list before. */
+  cursor?: string,
+  /** Whether to tell how many match in all. */
+  count?: boolean,
+};
+
+/** A row of a collection. */
+export type RecordRow = {
+  /** Its id. */
+  id: string,
+  /** The workspace's revision at its last change. */
+  revision: Revision,
+  /** When it was made. */
+  created_at: Millis,
+  /** When it last changed. */
+  updated_at: Millis,
+  /** Its collection's name. */
+  collection: string,
+  /** Its own fields. */
+  data: Record<string, unknown>,
+  /** Who made it. */
+  created_by: string,
+};
+
+/** Changes a record: `data` is merged into it by its keys, and `nil` removes one. */
+export type RecordUpdate = {
+  /** The collection's name. */
+  collection: string,
+  /** Which one. */
+  id: string,
+  /** The row's revision as the client has it: another one is a `conflict`; absent: whatever it is. */
+  revision?: Revision,
+  /** What changes. */
+  data: Record<string, unknown>,
+};
+
+/** One write of a batch, with the single operation's input. */
+export type RecordWrite = { "create": RecordCreate } | { "update": RecordUpdate } | { "delete": RecordDelete };
+
+/** What one write of a batch did. */
+export type RecordWritten = RecordRow | {
+  /** Why. */
+  fault: Fault, } | Done;
+
 /** Options of a reply. */
 export type ReplyOptions = {
   /** The revision at which the output is true. */
@@ -923,6 +1031,13 @@ export type Operations = {
   "run.list": { kind: "read", live: true, input: RunList, output: Page<Run> },
   "run.aggregate": { kind: "read", live: true, input: RunAggregate, output: Aggregated },
   "run.cancel": { kind: "mutation", live: false, input: RunCancel, output: Run },
+  "record.create": { kind: "mutation", live: false, input: RecordCreate, output: RecordRow },
+  "record.get": { kind: "read", live: true, input: RecordGet, output: RecordRow },
+  "record.list": { kind: "read", live: true, input: RecordList, output: Page<RecordRow> },
+  "record.aggregate": { kind: "read", live: true, input: RecordAggregate, output: Aggregated },
+  "record.update": { kind: "mutation", live: false, input: RecordUpdate, output: RecordRow },
+  "record.delete": { kind: "mutation", live: false, input: RecordDelete, output: Done },
+  "record.batch": { kind: "mutation", live: false, input: RecordBatch, output: RecordBatched },
 };
 
 /** What sending each operation again does: a `mutation` carries a key. */
@@ -942,6 +1057,13 @@ export const OPERATION_KINDS = {
   "run.list": "read",
   "run.aggregate": "read",
   "run.cancel": "mutation",
+  "record.create": "mutation",
+  "record.get": "read",
+  "record.list": "read",
+  "record.aggregate": "read",
+  "record.update": "mutation",
+  "record.delete": "mutation",
+  "record.batch": "mutation",
 } as const satisfies { [Name in keyof Operations]: Operations[Name]["kind"] };
 
 /** What the reads of each noun may name: in a filter, and in `sort`. */
@@ -974,6 +1096,15 @@ export const NOUNS = {
     cancel_requested_at: {"filter":true,"is":"time","optional":true,"sort":true},
     started_at: {"filter":true,"is":"time","optional":true,"sort":true},
     finished_at: {"filter":true,"is":"time","optional":true,"sort":true},
+  },
+  record: {
+    id: {"filter":true,"is":"id","sort":true},
+    revision: {"filter":true,"is":"integer","sort":true},
+    created_at: {"filter":true,"is":"time","sort":true},
+    updated_at: {"filter":true,"is":"time","sort":true},
+    collection: {"filter":true,"is":"text","sort":true},
+    data: {"is":"any value"},
+    created_by: {"filter":true,"is":"id","refers":"member","sort":true},
   },
 } as const;
 

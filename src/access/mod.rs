@@ -15,7 +15,7 @@ mod tokens;
 
 pub use key::{FILE as KEY_FILE, SigningKey};
 pub use passwords::{Cost, PasswordHash, Threads};
-pub use register::NewUser;
+pub use register::{Furnish, NewUser};
 pub use rows::{Member, SignIn, User, Workspace};
 pub use sign_in::{Denied, Grant, normal_email};
 

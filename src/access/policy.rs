@@ -70,6 +70,14 @@ mod tests {
         ("run.list", "++++ff+uu"),
         ("run.aggregate", "++++ff+uu"),
         ("run.cancel", "+++ffffuu"),
+        // Who may do what with a record, its collection says further.
+        ("record.create", "++++ff+uu"),
+        ("record.get", "++++ff+uu"),
+        ("record.list", "++++ff+uu"),
+        ("record.aggregate", "++++ff+uu"),
+        ("record.update", "++++ff+uu"),
+        ("record.delete", "++++ff+uu"),
+        ("record.batch", "++++ff+uu"),
     ];
 
     /// The same for every kind of access, so that those without an operation yet hold too.

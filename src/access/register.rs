@@ -1,9 +1,11 @@
 //! New users: who registers owns a workspace of their own, and only the command line makes an operator of the server.
 
+use std::{fmt, sync::Arc};
+
 use crewline_protocol::{
     fault::{Fault, FaultCode, Reason},
     operation::Role,
-    value::{MemberId, Revision, UserId, WorkspaceId},
+    value::{MemberId, Millis, Revision, UserId, WorkspaceId},
 };
 use secrecy::SecretString;
 
@@ -14,11 +16,28 @@ use super::{
 };
 use crate::{
     settings::Registration,
-    store::{Commit, CommitError},
+    store::{Commit, CommitError, RowChange},
 };
 
 /// How long registering again with the same e-mail and password signs in: an answer that was lost can be asked for again.
 const AGAIN_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Makes what a new workspace begins with: rows that are written with it, for its owner.
+#[derive(Clone)]
+pub struct Furnish(pub Arc<dyn Fn(WorkspaceId, UserId, Millis) -> Vec<RowChange> + Send + Sync>);
+
+impl Furnish {
+    /// With nothing.
+    pub fn nothing() -> Self {
+        Self(Arc::new(|_, _, _| Vec::new()))
+    }
+}
+
+impl fmt::Debug for Furnish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Furnish")
+    }
+}
 
 /// Somebody who is not known yet.
 #[derive(Debug, Clone)]
@@ -33,6 +52,8 @@ pub struct NewUser {
     pub workspace: Option<String>,
     /// Whether this user runs the server.
     pub operator: bool,
+    /// What their workspace begins with.
+    pub furnish: Furnish,
 }
 
 impl Access {
@@ -76,7 +97,7 @@ impl Access {
     }
 
     async fn make(&self, email: &str, new: NewUser) -> Result<Made, Fault> {
-        let NewUser { name, password, workspace, operator, .. } = new;
+        let NewUser { name, password, workspace, operator, furnish, .. } = new;
         let password_hash = self.0.passwords.hash(password).await?;
         let now = self.0.clock.now();
         let (created_at, updated_at, revision) = (now, now, Revision(0));
@@ -84,6 +105,7 @@ impl Access {
         let (user_id, workspace_id) = (self.0.clock.id(UserId::new), self.0.clock.id(WorkspaceId::new));
         let email = email.to_owned();
         Ok(Made {
+            furniture: (furnish.0)(workspace_id, user_id, now),
             user: User { id: user_id, email, name, password_hash, operator, disabled_at: None, created_at, updated_at },
             workspace: Workspace { id: workspace_id, name: workspace_name, revision, created_at, updated_at },
             member: Member {
@@ -113,11 +135,14 @@ struct Made {
     user: User,
     workspace: Workspace,
     member: Member,
+    furniture: Vec<RowChange>,
 }
 
 impl Made {
     fn commit(&self) -> Commit {
-        Commit::in_workspace(self.workspace.id).put(&self.user).put(&self.workspace).put(&self.member)
+        let mut commit = Commit::in_workspace(self.workspace.id).put(&self.user).put(&self.workspace).put(&self.member);
+        commit.rows.extend(self.furniture.iter().cloned());
+        commit
     }
 }
 
@@ -159,7 +184,7 @@ mod tests {
 
     fn new(email: &str) -> NewUser {
         let (email, name) = (email.to_owned(), "Ada".into());
-        NewUser { email, name, password: "correct horse".into(), workspace: None, operator: false }
+        NewUser { email, name, password: "correct horse".into(), workspace: None, operator: false, furnish: Furnish::nothing() }
     }
 
     #[tokio::test(start_paused = true)]

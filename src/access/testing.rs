@@ -96,7 +96,20 @@ pub(crate) const PASSWORD: &str = "correct horse";
 
 pub(crate) async fn registered(access: &Access, email: &str) -> Grant {
     let (email, name) = (email.to_owned(), "Ada".into());
-    access.register(NewUser { email, name, password: PASSWORD.into(), workspace: None, operator: false }, None).await.unwrap()
+    access
+        .register(
+            NewUser {
+                email,
+                name,
+                password: PASSWORD.into(),
+                workspace: None,
+                operator: false,
+                furnish: crate::access::Furnish::nothing(),
+            },
+            None,
+        )
+        .await
+        .unwrap()
 }
 
 pub(crate) async fn login(access: &Access, email: &str, password: &str) -> Result<Grant, Fault> {

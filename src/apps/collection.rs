@@ -6,7 +6,10 @@ mod fields;
 
 use std::collections::BTreeMap;
 
-use crewline_protocol::{noun::Field, operation::Role};
+use crewline_protocol::{
+    noun::{self, Field},
+    operation::Role,
+};
 use serde_json::Value;
 
 use super::{
@@ -161,6 +164,9 @@ pub(super) fn read_all(files: &Files, problems: &mut Vec<Problem>) -> BTreeMap<S
     for (name, path) in &named {
         if !is_name(name) {
             problems.push(Problem::at(path, 1, 1, format!("`{name}` can't name a collection: {NAME_RULE}")));
+        }
+        if noun::find(name).is_some() {
+            problems.push(Problem::at(path, 1, 1, format!("`{name}` is what the protocol calls its own: call the collection otherwise")));
         }
         collections.extend(read(name, path, &files[*path], &named, problems).map(|collection| ((*name).to_owned(), collection)));
     }

@@ -22,6 +22,8 @@ pub use versions::{AppVersion, Apps};
 
 use std::{collections::BTreeMap, path::Path};
 
+use crewline_protocol::value::Millis;
+
 /// The files of an app by their paths from its folder.
 pub type Files = BTreeMap<String, String>;
 
@@ -50,6 +52,8 @@ pub struct App {
     pub description: String,
     /// The hash of its files, which names the version.
     pub version: String,
+    /// When this version was first served; set by who serves it.
+    pub first_served_at: Millis,
     /// Its collections by name.
     pub collections: BTreeMap<String, Collection>,
     /// What a new workspace begins with.
@@ -88,6 +92,7 @@ impl App {
                 title: head.title,
                 description: head.description,
                 version: folder::version(&files),
+                first_served_at: Millis(0),
                 collections,
                 seed,
                 crews,

@@ -1,6 +1,7 @@
 //! JSON Schemas that say what a value must be: a crew's inputs, a tool's arguments.
 
 use crewline_protocol::fault::FieldFault;
+use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
 /// A JSON Schema, ready to be asked.
@@ -31,19 +32,30 @@ impl Schema {
         self.faults(value, root).into_iter().map(|(fault, _)| fault).collect()
     }
 
-    /// The same, each with the JSON pointer to what is wrong.
+    /// The same, each with the JSON pointer to what is wrong. A key that is missing, or that nobody knows, is named by its own path.
     pub(super) fn faults(&self, value: &Value, root: &str) -> Vec<(FieldFault, String)> {
-        let fault = |error: jsonschema::ValidationError<'_>| {
-            let pointer = error.instance_path().to_string();
-            let fault = FieldFault {
-                path: path(root, &pointer),
-                code: error.kind().keyword().to_owned(),
-                // The value may be a whole page: the sentence leaves it out.
-                message: error.masked_with("the value").to_string(),
+        let mut faults = Vec::new();
+        for error in self.0.iter_errors(value) {
+            let code = error.kind().keyword();
+            let (at, kind) = (error.instance_path().to_string(), error.kind());
+            let keys: Vec<&str> = match kind {
+                ValidationErrorKind::Required { property } => property.as_str().into_iter().collect(),
+                ValidationErrorKind::AdditionalProperties { unexpected } => unexpected.iter().map(String::as_str).collect(),
+                _ => Vec::new(),
             };
-            (fault, pointer)
-        };
-        self.0.iter_errors(value).map(fault).collect()
+            let pointers = keys.iter().map(|key| format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")));
+            let pointers: Vec<String> = if keys.is_empty() { vec![at.clone()] } else { pointers.collect() };
+            for pointer in pointers {
+                let message = match kind {
+                    ValidationErrorKind::Required { .. } => "it is required".to_owned(),
+                    ValidationErrorKind::AdditionalProperties { .. } => "there is no such key".to_owned(),
+                    // The value may be a whole page: the sentence leaves it out.
+                    _ => error.masked_with("the value").to_string(),
+                };
+                faults.push((FieldFault { path: path(root, &pointer), code: code.to_owned(), message }, pointer));
+            }
+        }
+        faults
     }
 
     /// Whether nothing is wrong with a value: quicker than to say what is.

@@ -59,7 +59,8 @@ impl Types {
     }
 }
 
-fn read(folder: &Path) -> Result<App, Failure> {
+/// Reads an app's folder, or says what is wrong in it.
+pub(super) fn read(folder: &Path) -> Result<App, Failure> {
     App::read(folder).map_err(|problems| {
         let lines: String = problems.iter().map(|problem: &Problem| format!("\n  {problem}")).collect();
         Failure::Usage(format!("the app in {} has {}:{lines}", folder.display(), count(problems.len(), "problem")))

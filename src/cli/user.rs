@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use crewline::{auth, context, server};
 use crewline_client::protocol::operations::auth::Register;
 
-use super::{Failure, remote::password, screen::print};
+use super::{Failure, app::read as read_app, remote::password, screen::print};
 
 #[derive(Subcommand)]
 pub(crate) enum User {
@@ -32,6 +32,9 @@ pub(crate) struct Add {
     /// Make it an operator, who runs the server.
     #[arg(long)]
     operator: bool,
+    /// The folder of the app whose seed records their workspace gets; without it that of the app served last, or KP.
+    #[arg(long, value_name = "FOLDER")]
+    app: Option<PathBuf>,
     /// The server's data folder.
     #[arg(long, default_value = super::serve::DATA, value_name = "FOLDER")]
     data: PathBuf,
@@ -55,10 +58,11 @@ impl Add {
             server::make_data_folder(&self.data)
                 .map_err(|error| Failure::Usage(format!("the data folder {} can't be used: {error}", self.data.display())))?;
         }
+        let app = self.app.as_deref().map(read_app).transpose()?;
         let name = self.name.unwrap_or_else(|| self.email.split('@').next().unwrap_or_default().to_owned());
         let password = password(&format!("New password of {} (10 characters or more): ", self.email))?;
         let input = Register { email: self.email, password, name, workspace: None };
-        let user = auth::add_user(&location, input, self.operator).await.map_err(|failure| match failure {
+        let user = auth::add_user(&location, app, input, self.operator).await.map_err(|failure| match failure {
             context::Failure::Fault(fault) | context::Failure::Stale(fault) => Failure::Server(fault.to_string()),
             context::Failure::Error(error) | context::Failure::Unavailable(error) => Failure::Server(error.to_string()),
         })?;

@@ -80,8 +80,8 @@ struct Prepared {
 impl Router {
     /// Every operation with its handler.
     pub fn new() -> Self {
-        use crate::auth;
-        use crewline_protocol::operations::{run, session};
+        use crate::{auth, records};
+        use crewline_protocol::operations::{record, run, session};
         Self { routes: HashMap::new() }
             .handle(auth::register)
             .handle(auth::login)
@@ -98,6 +98,13 @@ impl Router {
             .read::<run::List>()
             .read::<run::Aggregate>()
             .handle(runs::cancel)
+            .handle(records::create)
+            .read::<record::Get>()
+            .read::<record::List>()
+            .read::<record::Aggregate>()
+            .handle(records::update)
+            .handle(records::delete)
+            .handle(records::batch)
     }
 
     /// Binds a handler to the operation that its argument is.

@@ -12,9 +12,10 @@ use crewline_protocol::{
 use super::{Prepare, Prepared, Reply, Router, validate};
 use crate::{
     access::Identity,
+    apps::App,
     context::{Answer, Context, Failure, Services},
     query::{self, Noun, Plan, Shape},
-    runs, sessions,
+    records, runs, sessions,
 };
 
 /// Decodes a read's input.
@@ -40,9 +41,14 @@ impl Router {
 ///
 /// # Errors
 /// `not_found` for a noun that is not there, `forbidden` for one that may not be read, `invalid` for what can't be asked of it.
-pub(super) fn plan(_services: &Services, identity: &Identity, asked: &Asked) -> Result<Plan, Fault> {
-    let noun = noun(asked.noun).ok_or_else(Fault::not_found)?;
-    query::compile(&noun, asked, identity, &noun_named)
+pub(super) fn plan(services: &Services, identity: &Identity, asked: &Asked) -> Result<Plan, Fault> {
+    let app = services.apps.current();
+    let nouns = |name: &str| collection(&app, name).or_else(|| noun(name));
+    let noun = match (asked.noun, asked.parent.as_deref()) {
+        ("record", Some(name)) => collection(&app, name).ok_or_else(|| records::no_collection(&app, name))?,
+        (name, _) => noun(name).ok_or_else(Fault::not_found)?,
+    };
+    query::compile(&noun, asked, identity, &nouns)
 }
 
 /// Asks a read, and gives its output as the type that it is.
@@ -76,6 +82,7 @@ fn noun(name: &str) -> Option<Arc<Noun>> {
     }
 }
 
-fn noun_named(name: &str) -> Option<Arc<Noun>> {
-    noun(name)
+/// A collection's records: no collection is called as a noun.
+fn collection(app: &App, name: &str) -> Option<Arc<Noun>> {
+    app.collections.get(name).map(|collection| Arc::new(records::noun(collection)))
 }

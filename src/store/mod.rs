@@ -15,7 +15,7 @@ mod read;
 mod schema;
 mod sql;
 
-pub use change::{Before, Change, Row};
+pub use change::{Before, Change, Row, topic};
 pub use commit::{Append, Block, Commit, CommitError, Committed, Expected, Guard, KeyedReply, MakeReply, RowChange, StoredReply, Told};
 pub use entity::{Column, ColumnKind, Condition, Direction, Entity, Json, Select, Stored, Table, Value};
 pub use read::{Aggregate, Bucket, Comparison, GroupBy, Index, Kind, Measure, Measured, Order, Predicate, Read, Source, Term};

@@ -32,6 +32,13 @@ pub static OPERATIONS: &[OperationSpec] = &[
     OperationSpec::of::<run::List>(),
     OperationSpec::of::<run::Aggregate>(),
     OperationSpec::of::<run::Cancel>(),
+    OperationSpec::of::<record::Create>(),
+    OperationSpec::of::<record::Get>(),
+    OperationSpec::of::<record::List>(),
+    OperationSpec::of::<record::Aggregate>(),
+    OperationSpec::of::<record::Update>(),
+    OperationSpec::of::<record::Delete>(),
+    OperationSpec::of::<record::Batch>(),
 ];
 
 /// The operation with this name.

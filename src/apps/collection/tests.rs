@@ -124,7 +124,7 @@ fn what_is_wrong_in_a_collection_is_told_where_it_stands() {
         ("field: status", "field: text", "16:10: `text` has no `enum` of texts in the schema: transitions need one"),
         ("required: [text, status,", "required: [text,", "16:10: `status` may be absent: name it under `required`"),
         ("initial: [new]", "initial: [fresh]", "17:13: `status` can't be `fresh`: there are `new`, `seen`, `gone`"),
-        ("to: seen", "to: sen", "19:22: `status` can't be `sen`: there are `new`, `seen`, `gone`"),
+        ("to: seen", "to: sen", "19:23: `status` can't be `sen`: there are `new`, `seen`, `gone`"),
         ("title_field: text", "singleton: team", "2:12: there is one of a `user` or of a `workspace`, not of a `team`"),
     ];
     for (from, to, expected) in cases {
@@ -154,7 +154,7 @@ fn seed_records_are_held_to_their_schemas_and_to_each_other() {
     ];
     assert_eq!(seeded(wrong), expected);
     assert!(seeded("notes: {a: {}, a: {}}")[0].starts_with("1:16: duplicate mapping key"));
-    assert_eq!(seeded("notes:\n  a: {status: new, after: a}\n"), ["2:6: notes `a`: \"text\" is a required property"]);
+    assert_eq!(seeded("notes:\n  a: {status: new, after: a}\n"), ["2:6: notes `a`: `text`: it is required"]);
 }
 
 #[test]
