@@ -20,7 +20,7 @@ pub(crate) struct Figure {
     pub(crate) unit: &'static str,
     /// How many times what the plain server did in the same run.
     pub(crate) ratio: Option<f64>,
-    /// What is to be reached; for bytes, not to be passed.
+    /// What is to be reached; for bytes, milliseconds and percents, not to be passed.
     pub(crate) target: Option<f64>,
 }
 
@@ -40,7 +40,7 @@ impl Figure {
         Self { target: Some(target), ..self }
     }
     fn met(&self) -> Option<bool> {
-        self.target.map(|target| if self.unit == "bytes" { self.value <= target } else { self.value >= target })
+        self.target.map(|target| if matches!(self.unit, "bytes" | "ms" | "%") { self.value <= target } else { self.value >= target })
     }
 }
 

@@ -3,7 +3,9 @@
 mod durable;
 mod fan_out;
 mod idle;
+mod live;
 mod mutations;
+mod records;
 mod round_trips;
 mod runs;
 
@@ -31,6 +33,8 @@ const ALL: &[(&str, Run)] = &[
     ("fan-out", |plan, report| Box::pin(fan_out::run(plan, report))),
     ("durable", |plan, report| Box::pin(durable::run(plan, report))),
     ("mutations", |plan, report| Box::pin(mutations::run(plan, report))),
+    ("live", |plan, report| Box::pin(live::run(plan, report))),
+    ("records", |plan, report| Box::pin(records::run(plan, report))),
     ("idle", |plan, report| Box::pin(idle::run(plan, report))),
 ];
 
@@ -42,6 +46,12 @@ pub(crate) fn wanted(names: &[String]) -> Result<Vec<(&'static str, Run)>, Error
         return Err(format!("there is no benchmark `{unknown}`; there are {}", all.join(", ")).into());
     }
     Ok(ALL.iter().filter(|(name, _)| names.is_empty() || names.iter().any(|wanted| wanted == name)).copied().collect())
+}
+
+/// The value that so many of a hundred are at or below; `sorted` rises.
+fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    let place = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    sorted.get(place).copied().unwrap_or(f64::NAN)
 }
 
 /// The time that something took: by the clock, and of the server's processor.

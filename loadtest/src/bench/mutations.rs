@@ -31,6 +31,10 @@ pub(crate) async fn run(plan: &Plan, report: &mut Report) -> Result<(), Error> {
         let rate = measure(&mut wires, "session.create", &create).await?;
         let what = format!("session.create, {CLIENTS} clients, one workspace, {database}");
         report.figure(&Figure::new(what, rate, "/s").target(target));
+        let data = json!({ "name": "A record of the load test", "part": 1, "number": 1 });
+        let create = encode(&json!({ "collection": "items", "data": data }));
+        let rate = measure(&mut wires, "record.create", &create).await?;
+        report.figure(&Figure::new(format!("record.create by the same clients, {database}"), rate, "/s").target(8_000.0));
         let rate = measure(&mut wires, "auth.me", &encode(&json!({}))).await?;
         report.figure(&Figure::new(format!("  auth.me by the same clients, {database}"), rate, "/s"));
     }
