@@ -51,10 +51,12 @@ pub async fn begin(app: App, store: &Store, clock: &Clock) -> Result<Apps, Refus
 /// # Errors
 /// See [`Refused`]; the one before is served on.
 pub async fn take(app: App, services: &Services) -> Result<(), Refused> {
-    let Services { apps, store, clock, .. } = services;
+    let Services { apps, store, clock, hub, .. } = services;
     let before = apps.current();
     prepare(&app, Some(&before), store).await?;
-    Ok(apps.serve_instead(app, store, clock.now()).await?)
+    apps.serve_instead(app, store, clock.now()).await?;
+    hub.ask_again();
+    Ok(())
 }
 
 /// Takes what changes in the folder, until it is dropped.

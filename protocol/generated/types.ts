@@ -164,6 +164,93 @@ export type ClientInfo = {
   version: string,
 };
 
+/** A type of record that an app declares. */
+export type Collection = {
+  /** Its id. */
+  id: string,
+  /** The workspace's revision at its last change. */
+  revision: Revision,
+  /** When the app first had it. */
+  created_at: Millis,
+  /** When the app last changed it. */
+  updated_at: Millis,
+  /** What operations call it. */
+  name: string,
+  /** What people call it. */
+  title: string,
+  /** What its records are. */
+  description: string,
+  /** The field of `data` that people know a record by. */
+  title_field?: string,
+  /** The JSON Schema of its records' `data`. */
+  schema: Record<string, unknown>,
+  /** What its records are kept in order by, for quick lists. */
+  indexes: Array<Array<Sort>>,
+  /** Who may do what with its records. */
+  access: CollectionAccess,
+  /** Fields of `data` that hold other records' ids, and of which collection. */
+  references?: { [key in string]: string },
+  /** From which value of a field to which others, and who may. */
+  transitions?: Transitions,
+  /** Whether there is one record alone, and for whom. */
+  singleton?: Singleton,
+};
+
+/** Who may do what with a collection's records. */
+export type CollectionAccess = {
+  /** Who sees them. */
+  read: Array<CollectionWho>,
+  /** Who makes them. */
+  create: Array<CollectionWho>,
+  /** Who changes them. */
+  update: Array<CollectionWho>,
+  /** Who deletes them. */
+  delete: Array<CollectionWho>,
+};
+
+/** Tells measures over groups of collections. */
+export type CollectionAggregate = {
+  /** What a group's rows have in common; absent: all are one group. */
+  groups?: Array<Group>,
+  /** What is told of each group. */
+  measures: Array<Measure>,
+  /** Which rows; absent: all. */
+  filter?: Filter,
+};
+
+/** Reads one collection. */
+export type CollectionGet = {
+  /** Which one. */
+  id: string,
+};
+
+/** Lists collections, by `id` unless `sort` says otherwise, which is the order in which they were made. */
+export type CollectionList = {
+  /** Which; absent: all. */
+  filter?: Filter,
+  /** By what; equals come by `id`. */
+  sort?: Array<Sort>,
+  /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50. */
+  limit?: number,
+  /** `next` of the list before. */
+  cursor?: string,
+  /** Whether to tell how many match in all. */
+  count?: boolean,
+};
+
+/** A change that a field may make. */
+export type CollectionMove = {
+  /** From this value. */
+  from: string,
+  /** To this one. */
+  to: string,
+  /** Who may make it; absent: whoever may change the record. */
+  roles?: Array<CollectionWho>,
+};
+
+/** One of those who may do something with a record; nobody may where there are none. */
+export type CollectionWho = "viewer" | "member" | "admin" | "owner" | "own";
+
 /** Nothing to say but that it is done. */
 export type Done = Record<symbol, never>;
 
@@ -903,6 +990,9 @@ export type SignedIn = {
   principal: Principal,
 };
 
+/** For whom a collection has its one record. */
+export type Singleton = "user" | "workspace";
+
 /** A field that a list is sorted by. Absent values come last either way, and equals by `id`. */
 export type Sort = {
   /** Which field. */
@@ -968,6 +1058,16 @@ export type TargetQuery = {
 /** What a text is. */
 export type TextRole = "answer" | "thought";
 
+/** How a field of a record may change. */
+export type Transitions = {
+  /** Which field. */
+  field: string,
+  /** What it may be in a new record; empty: whatever the schema allows. */
+  initial: Array<string>,
+  /** Each change that it may make. */
+  moves: Array<CollectionMove>,
+};
+
 /** What models took and cost. */
 export type Usage = {
   /** Tokens that went into models. */
@@ -1031,6 +1131,9 @@ export type Operations = {
   "run.list": { kind: "read", live: true, input: RunList, output: Page<Run> },
   "run.aggregate": { kind: "read", live: true, input: RunAggregate, output: Aggregated },
   "run.cancel": { kind: "mutation", live: false, input: RunCancel, output: Run },
+  "collection.get": { kind: "read", live: true, input: CollectionGet, output: Collection },
+  "collection.list": { kind: "read", live: true, input: CollectionList, output: Page<Collection> },
+  "collection.aggregate": { kind: "read", live: true, input: CollectionAggregate, output: Aggregated },
   "record.create": { kind: "mutation", live: false, input: RecordCreate, output: RecordRow },
   "record.get": { kind: "read", live: true, input: RecordGet, output: RecordRow },
   "record.list": { kind: "read", live: true, input: RecordList, output: Page<RecordRow> },
@@ -1057,6 +1160,9 @@ export const OPERATION_KINDS = {
   "run.list": "read",
   "run.aggregate": "read",
   "run.cancel": "mutation",
+  "collection.get": "read",
+  "collection.list": "read",
+  "collection.aggregate": "read",
   "record.create": "mutation",
   "record.get": "read",
   "record.list": "read",
@@ -1096,6 +1202,22 @@ export const NOUNS = {
     cancel_requested_at: {"filter":true,"is":"time","optional":true,"sort":true},
     started_at: {"filter":true,"is":"time","optional":true,"sort":true},
     finished_at: {"filter":true,"is":"time","optional":true,"sort":true},
+  },
+  collection: {
+    id: {"filter":true,"is":"id","sort":true},
+    revision: {"filter":true,"is":"integer","sort":true},
+    created_at: {"filter":true,"is":"time","sort":true},
+    updated_at: {"filter":true,"is":"time","sort":true},
+    name: {"filter":true,"is":"text","sort":true},
+    title: {"filter":true,"is":"text","sort":true},
+    description: {"filter":true,"is":"text"},
+    title_field: {"filter":true,"is":"text","optional":true,"sort":true},
+    schema: {"is":"any value"},
+    indexes: {"is":"any value"},
+    access: {"is":"any value"},
+    references: {"is":"any value"},
+    transitions: {"is":"any value","optional":true},
+    singleton: {"filter":true,"is":"text","optional":true,"sort":true},
   },
   record: {
     id: {"filter":true,"is":"id","sort":true},

@@ -70,6 +70,9 @@ mod tests {
         ("run.list", "++++ff+uu"),
         ("run.aggregate", "++++ff+uu"),
         ("run.cancel", "+++ffffuu"),
+        ("collection.get", "++++ff+uu"),
+        ("collection.list", "++++ff+uu"),
+        ("collection.aggregate", "++++ff+uu"),
         // Who may do what with a record, its collection says further.
         ("record.create", "++++ff+uu"),
         ("record.get", "++++ff+uu"),

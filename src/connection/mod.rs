@@ -390,6 +390,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
         for sub in letters.gone {
             self.presences.gone(sub, &mut self.outbox);
         }
+        if letters.ask_again {
+            self.ask_all_again();
+        }
         if let Some((code, fault)) = letters.close {
             return Err(Ended::Close(code, fault));
         }
@@ -400,6 +403,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
     }
 
     /// What a live query's principal may see of it may be another part by now.
+    /// Asks all live queries again: what they may see, or what there is to see, may be another.
+    fn ask_all_again(&mut self) {
+        for sub in self.subscriptions.asked() {
+            self.ask_again(sub);
+        }
+    }
+
     fn ask_again(&mut self, sub: u64) {
         let Self { subscriptions, node: Node { services, router }, identity, mailbox, outbox, .. } = self;
         let plan = |operation: &str, input: &Input| router.plan(services, identity.as_ref(), operation, input.body());

@@ -72,9 +72,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
         }
         self.sign_in(identity);
         self.presences.renamed();
-        for sub in self.subscriptions.asked() {
-            self.ask_again(sub);
-        }
+        self.ask_all_again();
     }
 
     /// What was read of the principal's rights when they had come into doubt this often may be old by now.

@@ -81,7 +81,7 @@ impl Router {
     /// Every operation with its handler.
     pub fn new() -> Self {
         use crate::{auth, records};
-        use crewline_protocol::operations::{record, run, session};
+        use crewline_protocol::operations::{collection, record, run, session};
         Self { routes: HashMap::new() }
             .handle(auth::register)
             .handle(auth::login)
@@ -98,6 +98,9 @@ impl Router {
             .read::<run::List>()
             .read::<run::Aggregate>()
             .handle(runs::cancel)
+            .read::<collection::Get>()
+            .read::<collection::List>()
+            .read::<collection::Aggregate>()
             .handle(records::create)
             .read::<record::Get>()
             .read::<record::List>()

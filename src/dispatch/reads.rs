@@ -46,6 +46,7 @@ pub(super) fn plan(services: &Services, identity: &Identity, asked: &Asked) -> R
     let nouns = |name: &str| collection(&app, name).or_else(|| noun(name));
     let noun = match (asked.noun, asked.parent.as_deref()) {
         ("record", Some(name)) => collection(&app, name).ok_or_else(|| records::no_collection(&app, name))?,
+        ("collection", _) => Arc::new(records::collections_noun(&app)),
         (name, _) => noun(name).ok_or_else(Fault::not_found)?,
     };
     query::compile(&noun, asked, identity, &nouns)

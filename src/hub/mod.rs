@@ -79,6 +79,8 @@ pub struct Letters {
     pub grown: Vec<u64>,
     /// Subscriptions to the presence of a session that is deleted.
     pub gone: Vec<u64>,
+    /// Nouns may be others by now: what live queries asked for is to be asked again.
+    pub ask_again: bool,
     /// The connection is to end.
     pub close: Option<(CloseCode, Fault)>,
     /// The server leaves.
@@ -101,6 +103,11 @@ impl Mailbox {
             letters.grown.push(sub);
         }
         drop(letters);
+        self.arrived.notify_one();
+    }
+    /// Says that nouns may be others by now.
+    pub fn ask_again(&self) {
+        self.lock().ask_again = true;
         self.arrived.notify_one();
     }
     /// Takes what is to be told of other members.
@@ -280,6 +287,13 @@ impl Hub {
     /// Closes every connection of a user.
     pub fn close_user(&self, user: UserId, code: CloseCode, fault: &Fault) {
         self.close_where(|identity| identity.user == user, code, fault);
+    }
+
+    /// Tells every connection that nouns may be others by now, for the app changed.
+    pub fn ask_again(&self) {
+        for member in &self.0.connections {
+            member.mailbox.ask_again();
+        }
     }
 
     /// Tells every connection that the server leaves in this time.

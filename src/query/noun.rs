@@ -22,6 +22,8 @@ pub struct Noun {
     pub name: Cow<'static, str>,
     /// Where its rows are.
     pub table: &'static Table,
+    /// Its rows, where nobody stores them; `None`: they are in the store.
+    pub rows: Option<Arc<[Row]>>,
     /// The topic under which the store says that it changed.
     pub topic: String,
     /// Its fields.
@@ -67,6 +69,7 @@ impl Noun {
         Self {
             name: description.name.into(),
             table: E::TABLE,
+            rows: None,
             topic: E::TABLE.name.to_owned(),
             fields: fields.collect(),
             parent: None,

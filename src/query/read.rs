@@ -41,7 +41,7 @@ pub async fn read(plan: &Plan, snapshot: &mut Snapshot) -> Result<Output, ReadEr
     match &plan.shape {
         Shape::Row(_) => {
             let read = Read { table: plan.noun.table, predicate: plan.predicate(), order: Vec::new(), after: None, limit: 1 };
-            let row = snapshot.read(&read).await?.pop().ok_or_else(|| ReadError::Fault(Fault::not_found()))?;
+            let row = read_rows(&plan.noun, &read, snapshot).await?.pop().ok_or_else(|| ReadError::Fault(Fault::not_found()))?;
             Ok(Output::Row(item(plan, &Row::new(plan.noun.table, row), &[])?))
         }
         Shape::List(list) => read_list(plan, list, snapshot).await,
@@ -60,19 +60,19 @@ async fn is_there(parent: &PlannedParent, snapshot: &mut Snapshot) -> Result<boo
     let named = Predicate::Compare(id_of(&parent.noun), Comparison::Equal, parent.id.clone());
     let predicate = Predicate::All(vec![named, parent.visible.clone()]);
     let read = Read { table: parent.noun.table, predicate, order: Vec::new(), after: None, limit: 1 };
-    Ok(!snapshot.read(&read).await?.is_empty())
+    Ok(!read_rows(&parent.noun, &read, snapshot).await?.is_empty())
 }
 
 async fn read_list(plan: &Plan, list: &List, snapshot: &mut Snapshot) -> Result<Output, ReadError> {
     let predicate = plan.predicate();
-    let total = if list.count { Some(snapshot.count(plan.noun.table, &predicate).await?) } else { None };
+    let total = if list.count { Some(count(&plan.noun, &predicate, snapshot).await?) } else { None };
     let (mut items, mut bytes): (Vec<Item>, _) = (Vec::new(), 0);
     let mut read = Read { table: plan.noun.table, predicate, order: list.order.clone(), after: list.after.clone(), limit: 0 };
     loop {
         let wanted = ROWS.min(list.limit - items.len());
         // One more tells whether there are more; it is read again with the next.
         read.limit = wanted + 1;
-        let rows = snapshot.read(&read).await?;
+        let rows = read_rows(&plan.noun, &read, snapshot).await?;
         let more = rows.len() > wanted;
         for row in rows.into_iter().take(wanted) {
             let item = item(plan, &Row::new(plan.noun.table, row), &list.order)?;
@@ -93,7 +93,7 @@ async fn read_figures(plan: &Plan, figures: &Figures, snapshot: &mut Snapshot) -
     let groups = figures.groups.iter().map(|group| group.by.clone()).collect();
     let measures = figures.measures.clone();
     let aggregate = Aggregate { table: plan.noun.table, predicate: plan.predicate(), groups, measures, limit: GROUPS + 1 };
-    let rows = snapshot.aggregate(&aggregate).await?;
+    let rows = aggregated(&plan.noun, &aggregate, snapshot).await?;
     if rows.len() > GROUPS {
         let message = format!("there are more than {GROUPS} groups: filter, or group by less");
         return Err(ReadError::Fault(Fault::new(crewline_protocol::fault::FaultCode::TooLarge, message)));
@@ -132,7 +132,7 @@ async fn titles(
             for ids in ids.chunks(TITLES) {
                 let predicate = Predicate::All(vec![visible.clone(), Predicate::In(id_of(noun), ids.to_vec())]);
                 let read = Read { table: noun.table, predicate, order: Vec::new(), after: None, limit: ids.len() };
-                for row in snapshot.read(&read).await? {
+                for row in read_rows(noun, &read, snapshot).await? {
                     let row = Row::new(noun.table, row);
                     let id = evaluate::key(&[], &row);
                     titles.insert(id.last().map(text).unwrap_or_default(), title(noun, &row));
@@ -142,6 +142,28 @@ async fn titles(
         all.push(titles);
     }
     Ok(all)
+}
+
+/// Reads rows of a noun from where they are.
+async fn read_rows(noun: &Noun, read: &Read, snapshot: &mut Snapshot) -> Result<Vec<Vec<Value>>, StoreError> {
+    match &noun.rows {
+        Some(rows) => Ok(evaluate::read(read, rows.iter()).into_iter().map(|row| row.values().to_vec()).collect()),
+        None => snapshot.read(read).await,
+    }
+}
+
+async fn count(noun: &Noun, predicate: &Predicate, snapshot: &mut Snapshot) -> Result<u64, StoreError> {
+    match &noun.rows {
+        Some(rows) => Ok(rows.iter().filter(|row| evaluate::matches(predicate, row)).count() as u64),
+        None => snapshot.count(noun.table, predicate).await,
+    }
+}
+
+async fn aggregated(noun: &Noun, aggregate: &Aggregate, snapshot: &mut Snapshot) -> Result<Vec<Vec<Value>>, StoreError> {
+    match &noun.rows {
+        Some(rows) => Ok(evaluate::aggregate(aggregate, rows.iter())),
+        None => snapshot.aggregate(aggregate).await,
+    }
 }
 
 fn title(noun: &Noun, row: &Row) -> serde_json::Value {

@@ -5,15 +5,72 @@ use std::collections::BTreeMap;
 use crewline_protocol::{
     operation::Role,
     operations::collection::{
-        Collection as Row, Move as RowMove, Rights as RowRights, Singleton as RowSingleton, Transitions as RowTransitions, Who,
+        self, Collection as Row, Move as RowMove, Rights as RowRights, Singleton as RowSingleton, Transitions as RowTransitions, Who,
     },
     read::Sort,
-    value::{CollectionId, Millis, Revision},
+    value::{CollectionId, Millis, Revision, encode},
 };
 use ring::digest::{SHA256, digest};
 use serde_json::Value;
 
-use crate::apps::{Allowed, App, Collection, Singleton};
+use crate::{
+    apps::{Allowed, App, Collection, Singleton},
+    entity,
+    query::Noun,
+    store::{self, Entity, Json, Predicate},
+};
+
+entity! {
+    /// A collection as reads see it. Nobody stores it.
+    struct CollectionRow in "collections" {
+        /// Its id.
+        id: CollectionId,
+        /// No workspace's: it changes with the app alone.
+        revision: Revision,
+        /// When this version of the app was first served.
+        created_at: Millis,
+        /// The same.
+        updated_at: Millis,
+        /// Its name.
+        name: String,
+        /// What people call it.
+        title: String,
+        /// What its records are.
+        description: String,
+        /// The field that people know a record by.
+        title_field: Option<String>,
+        /// Of what there is one record.
+        singleton: Option<String>,
+        /// All of it.
+        whole: Json<Row>,
+    }
+}
+
+/// The collections of an app as a noun, whose rows come with it.
+pub fn collections_noun(app: &App) -> Noun {
+    let rows = collections(app).into_iter().map(|row| {
+        let stored = CollectionRow {
+            id: row.id,
+            revision: row.revision,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            name: row.name.clone(),
+            title: row.title.clone(),
+            description: row.description.clone(),
+            title_field: row.title_field.clone(),
+            singleton: app.collections.get(&row.name).and_then(|collection| Some(collection.singleton?.as_str().to_owned())),
+            whole: Json(row),
+        };
+        store::Row::new(CollectionRow::TABLE, stored.to_values())
+    });
+    Noun {
+        rows: Some(rows.collect()),
+        // Another version's rows are other rows.
+        topic: format!("{}/{}", CollectionRow::TABLE.name, app.version),
+        ..Noun::of(&collection::NOUN, |row: CollectionRow| encode(&row.whole.0))
+    }
+    .visible(|_| Predicate::default())
+}
 
 /// The collections of an app, by name. They change with the app alone, so that no revision of a workspace is theirs.
 pub fn collections(app: &App) -> Vec<Row> {

@@ -8,7 +8,7 @@ mod seed;
 mod write;
 
 pub use broken::{Broken, broken_by};
-pub use collections::collections;
+pub use collections::{collections, collections_noun};
 pub use noun::{indexes, noun};
 pub use row::{Asking, RecordRow};
 pub use seed::furnish;

@@ -1,7 +1,8 @@
 use crewline_protocol::{
     fault::{Fault, FaultCode, Reason},
     operation::Role,
-    operations::record::{Batch, Create, Data, Delete, Record, Update, Write, Written},
+    operations::collection,
+    operations::record::{Aggregate, Batch, Create, Data, Delete, Get, List, Record, Update, Write, Written},
     value::{RecordId, Revision},
 };
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use super::*;
 use crate::{
     access::{Identity, Member},
     apps::Files,
+    dispatch,
     settings::Settings,
     store::{Condition, Select},
     testing::crews::{self, Node},
@@ -20,6 +22,8 @@ const FILES: &[(&str, &str)] = &[
     (
         "collections/notes.yaml",
         "title: Notes
+title_field: text
+indexes: [text]
 schema:
   type: object
   additionalProperties: false
@@ -316,4 +320,39 @@ async fn collections_are_told_as_the_apps_files_have_them() {
     let moves = json!([{"from": "new", "to": "seen"}, {"from": "seen", "to": "gone", "roles": ["admin"]}]);
     assert_eq!(notes["transitions"], json!({"field": "status", "initial": ["new"], "moves": moves}));
     assert_eq!((&notes["references"], rows[0].singleton.is_some()), (&json!({"about": "notes", "others": "notes"}), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_are_read_as_every_noun_is_and_only_by_who_may_see_them() {
+    let node = node().await;
+    let ada = node.someone("ada@example.com").await;
+    let ben = beside(&node, &ada, "ben@example.com", Role::Member).await;
+    let vic = beside(&node, &ada, "vic@example.com", Role::Viewer).await;
+    let mine = Notes { node: &node, who: &ben }.create("diaries", json!({"text": "mine"})).await.unwrap();
+    Notes { node: &node, who: &ada }.create("diaries", json!({"text": "hers"})).await.unwrap();
+    let list = async |who, input: Value| {
+        let input: List = serde_json::from_value(input).unwrap();
+        dispatch::read(node.context(Some(who)), input).await.map(|answer| answer.output.items).map_err(fault)
+    };
+    assert_eq!(list(&ben, json!({"collection": "diaries"})).await.unwrap(), [mine.clone()]);
+    assert_eq!(list(&vic, json!({"collection": "diaries"})).await.unwrap(), []);
+    let texts = |records: Vec<Record>| records.into_iter().map(|record| record.data["text"].clone()).collect::<Vec<_>>();
+    let sorted = json!({"collection": "notes", "sort": [{"field": "text", "descending": true}]});
+    assert_eq!(texts(list(&vic, sorted).await.unwrap()), ["Second", "First"]);
+    let filtered = json!({"collection": "notes", "filter": {"field": "about", "eq": null}});
+    assert_eq!(texts(list(&vic, filtered).await.unwrap()), ["First"]);
+    let refused = list(&vic, json!({"collection": "notes", "sort": [{"field": "mood"}]})).await.unwrap_err();
+    assert_eq!((refused.code, refused.fields[0].path.as_str()), (FaultCode::Invalid, "sort[0].field"));
+    assert_eq!(list(&vic, json!({"collection": "memos"})).await.unwrap_err().fields[0].path, "collection");
+    let figures = json!({"collection": "notes", "groups": [{"ref": "about"}], "measures": [{"name": "notes", "count": true}]});
+    let figures: Aggregate = serde_json::from_value(figures).unwrap();
+    let rows = dispatch::read(node.context(Some(&vic)), figures).await.unwrap().output.rows;
+    assert_eq!(json!(rows), json!([{"groups": ["First"], "notes": 1}, {"groups": [null], "notes": 1}]));
+    let get: Get = serde_json::from_value(json!({"collection": "diaries", "id": mine.id})).unwrap();
+    assert_eq!(dispatch::read(node.context(Some(&ben)), get.clone()).await.unwrap().output, mine);
+    assert_eq!(fault(dispatch::read(node.context(Some(&ada)), get).await.unwrap_err()), Fault::not_found());
+    let named: collection::List =
+        serde_json::from_value(json!({"filter": {"field": "singleton", "ne": null}, "sort": [{"field": "name"}], "count": true})).unwrap();
+    let page = dispatch::read(node.context(Some(&vic)), named).await.unwrap().output;
+    assert_eq!((page.items.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), page.total), (vec!["diaries", "rules"], Some(2)));
 }

@@ -1,11 +1,16 @@
-use crewline_protocol::operations::record::Create;
+use crewline_protocol::{follow::EndedWhy, operations::record::Create};
+use serde_json::{Value, json};
+use tokio::io::DuplexStream;
 
 use super::*;
 use crate::{
     apps::Files,
     settings::Settings,
     store::{Location, Store},
-    testing::crews::{self, Node},
+    testing::{
+        Heard, Peer, Stage,
+        crews::{self, Node},
+    },
 };
 
 /// An app with one collection of notes whose text may have this many characters.
@@ -96,4 +101,37 @@ async fn a_change_in_the_folder_is_served_without_a_restart_and_a_broken_one_is_
     changes.changed().await.unwrap();
     assert_eq!(changes.borrow_and_update().version, notes(2).version);
     reloading.abort();
+}
+
+async fn snapshot(peer: &mut Peer<DuplexStream>) -> Value {
+    let Heard::Asked(..) = peer.hear_said().await else { panic!("not subscribed") };
+    match peer.hear_said().await {
+        Heard::Snapshot(_, _, value) => value,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_followed_is_asked_again_when_the_app_changes() {
+    let stage = Stage::new(Settings::default()).await;
+    let mut reader = stage.signed_in().await;
+    reader.watch(1, "collection.list", &json!({ "sort": [{ "field": "name" }] }), json!({})).await;
+    let before = snapshot(&mut reader).await;
+    reader.watch(2, "record.list", &json!({ "collection": "notes" }), json!({})).await;
+    assert!(matches!(reader.hear_said().await, Heard::Ended(2, _, ended) if ended.why == EndedWhy::Refused));
+    let mut files = stage.node.services.apps.current().files.clone();
+    let notes = "title: Notes\nschema: {type: object, properties: {text: {type: string}}}\n";
+    files.insert("collections/notes.yaml".into(), notes.into());
+    take(App::from_files(files.clone()).unwrap(), &stage.node.services).await.unwrap();
+    let Heard::Snapshot(1, _, after) = reader.hear_said().await else { panic!("no other collections") };
+    let count = |page: &Value| page["items"].as_array().unwrap().len();
+    assert_eq!(count(&after), count(&before) + 1);
+
+    reader.watch(3, "record.list", &json!({ "collection": "notes" }), json!({})).await;
+    assert_eq!(snapshot(&mut reader).await, json!({ "items": [] }));
+    files.remove("collections/notes.yaml");
+    take(App::from_files(files).unwrap(), &stage.node.services).await.unwrap();
+    let heard = [reader.hear_said().await, reader.hear_said().await];
+    assert!(heard.iter().any(|heard| matches!(heard, Heard::Snapshot(1, _, page) if *page == before)), "{heard:?}");
+    assert!(heard.iter().any(|heard| matches!(heard, Heard::Ended(3, _, ended) if ended.why == EndedWhy::Forbidden)), "{heard:?}");
 }

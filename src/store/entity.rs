@@ -7,8 +7,8 @@ use crewline_protocol::{
     operation::Role,
     operations::run::Status,
     value::{
-        ConnectionId, MemberId, MicroUsd, Millis, MutationKey, Offset, RecordId, Revision, RunId, SessionId, SignInId, SteerId, UserId,
-        WorkspaceId,
+        CollectionId, ConnectionId, MemberId, MicroUsd, Millis, MutationKey, Offset, RecordId, Revision, RunId, SessionId, SignInId,
+        SteerId, UserId, WorkspaceId,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -308,6 +308,7 @@ stored_as! {
     SignInId as String: ToString::to_string, |text| text.parse().ok();
     MemberId as String: ToString::to_string, |text| text.parse().ok();
     SessionId as String: ToString::to_string, |text| text.parse().ok();
+    CollectionId as String: ToString::to_string, |text| text.parse().ok();
     RecordId as String: ToString::to_string, |text| text.parse().ok();
     RunId as String: ToString::to_string, |text| text.parse().ok();
     MutationKey as String: ToString::to_string, |text| text.parse().ok();
