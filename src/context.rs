@@ -17,7 +17,7 @@ use crate::{
     limits::Limits,
     query::{Live, ReadError},
     settings::Settings,
-    store::{Commit, CommitError, KeyedReply, Store, StoreError, StoredReply},
+    store::{Commit, CommitError, Entity, Guard, KeyedReply, Store, StoreError, StoredReply, Value},
 };
 
 /// Everything that a node's rooms share.
@@ -172,6 +172,24 @@ impl Context {
         self.identity.as_ref().ok_or_else(|| Fault::new(FaultCode::Unauthenticated, "sign in first: nobody is signed in here"))
     }
 
+    /// The id of a new row: the client's own where no row has it, which the commit then makes sure of, or else a new one.
+    ///
+    /// # Errors
+    /// `conflict`, `taken` for one that a row has.
+    pub async fn id<E: Entity, I: Copy + Into<Value>>(
+        &self,
+        own: Option<I>,
+        new: fn(Millis, [u8; 10]) -> I,
+        commit: Commit,
+    ) -> Result<(I, Commit), Failure> {
+        match own {
+            Some(id) if self.services.store.get::<E>(id).await?.is_some() => Err(taken().into()),
+            Some(id) => Ok((id, commit.guard(Guard::absent::<E>(id)))),
+            // Nobody has it: looking for it would cost more than making it.
+            None => Ok((self.services.clock.id(new), commit)),
+        }
+    }
+
     /// Writes, and answers with what `output` makes of the revision. For a mutation the reply is kept under its key in the same
     /// transaction; where one was kept before, that is the answer and nothing is written.
     ///
@@ -209,6 +227,25 @@ impl Context {
 /// The fault for an id or name that is there already, here or in a workspace that the peer can't see.
 pub fn taken() -> Fault {
     Fault::conflict(Reason::Taken, "there is one with this id or name already: make a new one")
+}
+
+/// Passes a client whose copy of a row is the row as it is, and one that does not say which copy it has.
+///
+/// # Errors
+/// `conflict`, `revision`, with the row.
+pub fn unchanged<R: Serialize>(has: Option<Revision>, is: Revision, row: impl FnOnce() -> R) -> Result<(), Fault> {
+    match has {
+        Some(has) if has != is => {
+            let message = format!("it has changed since revision {has}: look at `current` and decide again");
+            Err(Fault { current: serde_json::to_value(row()).ok(), ..Fault::conflict(Reason::Revision, message) })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The fault for what a row's state does not allow, with the row.
+pub fn not_now<R: Serialize>(message: &'static str, row: R) -> Fault {
+    Fault { current: serde_json::to_value(row).ok(), ..Fault::conflict(Reason::State, message) }
 }
 
 fn key_reused() -> Fault {

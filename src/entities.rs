@@ -4,9 +4,10 @@ use crate::{
     access::{Member, SignIn, User, Workspace},
     apps::AppVersion,
     leases::Lease,
+    members::InvitationRow,
     records::RecordRow,
     runs::RunRow,
-    sessions::SessionRow,
+    sessions::{Deleted, MessageRow, SessionRow},
     store::{Entity, conformance::schema::check},
 };
 
@@ -17,7 +18,10 @@ async fn every_entity_has_its_columns_on_both_databases() {
         Workspace::TABLE,
         Member::TABLE,
         SignIn::TABLE,
+        InvitationRow::TABLE,
         SessionRow::TABLE,
+        MessageRow::TABLE,
+        Deleted::TABLE,
         RunRow::TABLE,
         Lease::TABLE,
         AppVersion::TABLE,

@@ -16,6 +16,7 @@ mod entities;
 pub mod hub;
 pub mod leases;
 pub mod limits;
+pub mod members;
 pub mod query;
 pub mod records;
 pub mod reload;
@@ -30,3 +31,4 @@ pub mod stream;
 pub mod sweep;
 #[cfg(test)]
 mod testing;
+pub mod workspaces;

@@ -12,7 +12,7 @@ use tokio::{net::TcpSocket, sync::watch, task::JoinHandle};
 use tracing::info;
 
 use crate::{
-    access::Access,
+    access::{Access, Doubts},
     apps::{App, Problem},
     clock::Clock,
     connection::{self, Node},
@@ -25,8 +25,9 @@ use crate::{
     limits::Limits,
     query::{Feeds, Live},
     reload::{self, List, Refused, reload_forever},
+    sessions,
     settings::Settings,
-    store::{Location, Store, StoreError, Told},
+    store::{Location, Store, StoreError, Tell, Told},
     sweep::sweep_forever,
 };
 
@@ -146,17 +147,8 @@ impl Server {
         let clock = Clock::system();
         let hub = Hub::new(usize::try_from(settings.tail_bytes).unwrap_or(usize::MAX));
         let feeds = Feeds::new(&settings);
-        let (tell_hub, tell_feeds) = (hub.clone(), feeds.clone());
         let at_database = |error| StartError::Store(named(&location), error);
-        let store = Store::open(
-            &location,
-            Arc::new(move |told: Vec<Told>| {
-                tell_feeds.told(&told);
-                tell_hub.told(told);
-            }),
-        )
-        .await
-        .map_err(at_database)?;
+        let store = Store::open(&location, tell(&hub, &feeds)).await.map_err(at_database)?;
         let at_data = |error| StartError::Data(data.clone(), error);
         let access = Access::open(&data, store.clone(), clock.clone(), &settings).await.map_err(at_data)?;
         let name = leases::Name::take(&data, &clock).map_err(at_data)?;
@@ -225,6 +217,19 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Passes on what the store has written: first whose rights it puts in doubt, so that nothing that was written later reaches them.
+pub(crate) fn tell(hub: &Hub, feeds: &Feeds) -> Tell {
+    let (hub, feeds) = (hub.clone(), feeds.clone());
+    Arc::new(move |told: Vec<Told>| {
+        hub.doubt(&Doubts::of(&told));
+        for session in sessions::gone(&told) {
+            hub.session_gone(session);
+        }
+        feeds.told(&told);
+        hub.told(told);
+    })
 }
 
 fn listen_on(address: SocketAddr) -> std::io::Result<tokio::net::TcpListener> {

@@ -243,6 +243,9 @@ impl Settings {
     }
 }
 
+/// How long an invitation may be accepted, in milliseconds: a week, over a holiday and not for ever, for whoever reads the mail joins.
+pub const INVITATION_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
+
 /// Bounds of the store. No operator gains by turning them, so that they are no settings.
 pub mod store {
     use std::time::Duration;
@@ -276,6 +279,10 @@ pub mod store {
     pub const KEYS_PRUNED: usize = 512;
     /// How long after a clearing that found nothing the next one comes, in milliseconds.
     pub const KEYS_PRUNED_EVERY_MS: i64 = 60_000;
+    /// Deleted sessions whose messages are cleared away in one round of the sweep.
+    pub const CLEARED_SESSIONS: usize = 4;
+    /// Messages of one of them that go in one transaction, so that clearing up never holds up a commit.
+    pub const CLEARED_MESSAGES: usize = 512;
 }
 
 fn unknown(key: &str) -> SettingsError {

@@ -1,12 +1,12 @@
 //! What stands behind hints: every node asks the database now and then for the heads of what its connections follow, and for rights
-//! that changed. A lost hint costs at most one round.
+//! that changed. A lost hint costs at most one round. What deleted sessions left is cleared away on the way.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
-use crate::context::Services;
+use crate::{context::Services, sessions};
 
 /// Sweeps until it is dropped.
 pub async fn sweep_forever(services: Arc<Services>) {
@@ -37,6 +37,13 @@ pub async fn sweep(services: &Services) {
             }
         }
         Err(error) => warn!(%error, "the revisions of followed workspaces can't be read; the next round tries again"),
+    }
+    match sessions::missing(&services.store, &services.hub.places()).await {
+        Ok(missing) => missing.into_iter().for_each(|session| services.hub.session_gone(session)),
+        Err(error) => warn!(%error, "the sessions in which somebody is present can't be read; the next round tries again"),
+    }
+    if let Err(error) = sessions::clear(&services.store).await {
+        warn!(%error, "what deleted sessions left can't be cleared away; the next round tries again");
     }
     let (identities, mailboxes): (Vec<_>, Vec<_>) = services.hub.signed_in().into_iter().unzip();
     match services.access.standings(&identities).await {

@@ -6,7 +6,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -18,8 +18,11 @@ use crewline_protocol::{
     frame::{Body, ClientFrame, ServerFrame},
     live::LiveChange,
     opening::{ClientInfo, Goaway, Hello, Notice, ReplyOptions, RequestOptions, Welcome},
-    operation::Operation,
-    operations::auth::{Register, SignedIn},
+    operation::{Operation, Role},
+    operations::{
+        auth::{Login, Register, SignedIn},
+        invitation,
+    },
     presence,
     value::{Millis, MutationKey, Offset, Revision, RunId, decode, encode},
 };
@@ -27,7 +30,7 @@ use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::{Message, protocol::Role},
+    tungstenite::{Message, protocol::Role as Side},
 };
 
 use crate::{
@@ -41,8 +44,9 @@ use crate::{
     hub::Hub,
     limits::Limits,
     query::{Feeds, Live},
+    server::tell,
     settings::Settings,
-    store::{Commit, Location, Store, Told},
+    store::{Commit, Location, Store},
 };
 
 /// When simulated calendars start.
@@ -66,11 +70,10 @@ impl Stage {
         let hub = Hub::new(usize::try_from(settings.tail_bytes).unwrap());
         let hints = Arc::new(AtomicBool::new(true));
         let feeds = Feeds::new(&settings);
-        let (tell, told_hub, told_feeds) = (hints.clone(), hub.clone(), feeds.clone());
-        let tell = move |told: Vec<Told>| {
-            if tell.load(Ordering::Relaxed) {
-                told_feeds.told(&told);
-                told_hub.told(told);
+        let (tells, passes) = (tell(&hub, &feeds), hints.clone());
+        let tell = move |told| {
+            if passes.load(Ordering::Relaxed) {
+                tells(told);
             }
         };
         let store = Store::open(&Location::Memory, Arc::new(tell)).await.unwrap();
@@ -93,6 +96,24 @@ impl Stage {
         let mut peer = self.connect().await;
         peer.hello(Some(&self.person.access_token)).await;
         peer
+    }
+    /// A socket on which somebody else is signed in.
+    pub(crate) async fn connect_as(&self, person: &SignedIn) -> Peer<DuplexStream> {
+        let mut peer = self.connect().await;
+        peer.hello(Some(&person.access_token)).await;
+        peer
+    }
+    /// Somebody who joins the stage's workspace.
+    pub(crate) async fn joins(&self, email: &str, role: Role) -> SignedIn {
+        let invited = self.signed_in().await.call(&invitation::Create { id: None, email: email.into(), role }).await.unwrap();
+        let own = register(&self.node, email).await;
+        self.connect_as(&own).await.call(&invitation::Accept { token: invited.token }).await.unwrap()
+    }
+    /// Somebody who is known, signed in once more.
+    pub(crate) async fn log_in(&self, email: &str) -> SignedIn {
+        let cx = Context { services: self.node.services.clone(), identity: None, address: ADDRESS, key: None };
+        let input = Login { email: email.into(), password: "correct horse".into(), workspace_id: None };
+        auth::login(cx, input).await.unwrap().output
     }
     /// Appends events to a run's log, as an executor would.
     pub(crate) async fn append(&self, run: RunId, events: &[RunEvent]) {
@@ -133,7 +154,12 @@ pub(crate) struct Peer<S> {
     socket: WebSocketStream<S>,
     heard: std::collections::VecDeque<Heard>,
     requests: u64,
+    /// When it was welcomed.
+    now: Millis,
 }
+
+/// Numbers for keys: no two calls of a test share one.
+static KEYS: AtomicU64 = AtomicU64::new(0);
 
 /// A frame of the server, decoded, or the socket's end.
 #[derive(Debug, Clone, PartialEq)]
@@ -172,8 +198,8 @@ pub(crate) enum Heard {
 impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// The client's side of an upgraded stream.
     pub(crate) async fn new(stream: S) -> Self {
-        let socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
-        Self { socket, heard: Default::default(), requests: 0 }
+        let socket = WebSocketStream::from_raw_socket(stream, Side::Client, None).await;
+        Self { socket, heard: Default::default(), requests: 0, now: START }
     }
     /// Sends frames in one message.
     pub(crate) async fn say(&mut self, frames: &[ClientFrame<'_>]) {
@@ -195,7 +221,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     pub(crate) async fn hello(&mut self, access_token: Option<&str>) -> Welcome {
         self.say(&[ClientFrame::Hello(Body::own(&hello(access_token)))]).await;
         match self.hear().await {
-            Heard::Welcome(welcome) => *welcome,
+            Heard::Welcome(welcome) => {
+                self.now = welcome.now_at;
+                *welcome
+            }
             other => panic!("no welcome but {other:?}"),
         }
     }
@@ -206,6 +235,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         let options = encode(&RequestOptions { key: key.map(|key| key.to_string()), ..RequestOptions::default() });
         self.say(&[ClientFrame::Request { id, operation: O::NAME, input: Body::own(&input), options: Some(Body::own(&options)) }]).await;
         id
+    }
+    /// Asks for an operation, under a key of its own, and waits for the answer; what is heard meanwhile is kept.
+    pub(crate) async fn call<O: Operation>(&mut self, input: &O) -> Result<O::Output, Fault> {
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&KEYS.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        let id = self.ask(input, Some(MutationKey::new(self.now, random))).await;
+        let mut others = std::collections::VecDeque::new();
+        let answer = loop {
+            match self.hear_said().await {
+                Heard::Reply(of, output, _) if of == id => break Ok(serde_json::from_value(output).unwrap()),
+                Heard::Fault(of, fault) if of == id => break Err(*fault),
+                Heard::Closed(code) => panic!("closed with {code:?} before the answer"),
+                other => others.push_back(other),
+            }
+        };
+        others.append(&mut self.heard);
+        self.heard = others;
+        answer
     }
     /// Follows a run.
     pub(crate) async fn follow(&mut self, sub: u64, run: RunId, options: serde_json::Value) {

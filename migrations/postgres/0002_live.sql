@@ -18,6 +18,16 @@ ALTER TABLE sessions ADD COLUMN archived_at BIGINT;
 ALTER TABLE app_versions ADD COLUMN served_at BIGINT;
 CREATE INDEX runs_session ON runs (session_id, id);
 
+-- Who signed out themself need not be told to sign in again.
+ALTER TABLE sign_ins ADD COLUMN signed_out BIGINT NOT NULL DEFAULT 0;
+
+-- Sessions that were deleted, and whose messages are not all cleared away yet.
+CREATE TABLE deleted_sessions (
+    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    workspace_id TEXT COLLATE "C" NOT NULL,
+    deleted_at BIGINT NOT NULL
+);
+
 CREATE TABLE messages (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     workspace_id TEXT COLLATE "C" NOT NULL,
@@ -33,6 +43,7 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_session ON messages (session_id, id);
 
+-- `pending` is the address while the invitation may be accepted: a workspace invites one once at a time.
 CREATE TABLE invitations (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     workspace_id TEXT COLLATE "C" NOT NULL,
@@ -40,11 +51,13 @@ CREATE TABLE invitations (
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     email TEXT COLLATE "C" NOT NULL,
+    pending TEXT COLLATE "C",
     role TEXT COLLATE "C" NOT NULL,
     invited_by TEXT COLLATE "C" NOT NULL,
     status TEXT COLLATE "C" NOT NULL,
     accepted_by TEXT COLLATE "C",
-    expires_at BIGINT NOT NULL
+    expires_at BIGINT NOT NULL,
+    UNIQUE (workspace_id, pending)
 );
 CREATE INDEX invitations_workspace ON invitations (workspace_id, id);
 

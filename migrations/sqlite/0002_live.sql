@@ -18,6 +18,16 @@ ALTER TABLE sessions ADD COLUMN archived_at INTEGER;
 ALTER TABLE app_versions ADD COLUMN served_at INTEGER;
 CREATE INDEX runs_session ON runs (session_id, id);
 
+-- Who signed out themself need not be told to sign in again.
+ALTER TABLE sign_ins ADD COLUMN signed_out INTEGER NOT NULL DEFAULT 0;
+
+-- Sessions that were deleted, and whose messages are not all cleared away yet.
+CREATE TABLE deleted_sessions (
+    id TEXT NOT NULL PRIMARY KEY,
+    workspace_id TEXT NOT NULL,
+    deleted_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE messages (
     id TEXT NOT NULL PRIMARY KEY,
     workspace_id TEXT NOT NULL,
@@ -33,6 +43,7 @@ CREATE TABLE messages (
 ) STRICT;
 CREATE INDEX messages_session ON messages (session_id, id);
 
+-- `pending` is the address while the invitation may be accepted: a workspace invites one once at a time.
 CREATE TABLE invitations (
     id TEXT NOT NULL PRIMARY KEY,
     workspace_id TEXT NOT NULL,
@@ -40,11 +51,13 @@ CREATE TABLE invitations (
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     email TEXT NOT NULL,
+    pending TEXT,
     role TEXT NOT NULL,
     invited_by TEXT NOT NULL,
     status TEXT NOT NULL,
     accepted_by TEXT,
-    expires_at INTEGER NOT NULL
+    expires_at INTEGER NOT NULL,
+    UNIQUE (workspace_id, pending)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX invitations_workspace ON invitations (workspace_id, id);
 

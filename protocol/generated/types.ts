@@ -349,6 +349,111 @@ export type Hello = {
   last_close?: LastClose,
 };
 
+/** An invitation to a workspace. */
+export type Invitation = {
+  /** Its id. */
+  id: string,
+  /** The workspace's revision at its last change. */
+  revision: Revision,
+  /** When it was made. */
+  created_at: Millis,
+  /** When it last changed. */
+  updated_at: Millis,
+  /** Whom it is for; lower-cased. */
+  email: string,
+  /** What they may do once they have joined. */
+  role: Role,
+  /** Who invited them. */
+  invited_by: string,
+  /** Where it stands. */
+  status: InvitationStatus,
+  /** Who joined by it. */
+  accepted_by?: string,
+  /** Until when it may be accepted. */
+  expires_at: Millis,
+};
+
+/** Joins the workspace that one was invited to, and gives tokens for it; this connection stays where it is. */
+export type InvitationAccept = {
+  /** The invitation's token. */
+  token: string,
+};
+
+/** Tells measures over groups of invitations. */
+export type InvitationAggregate = {
+  /** What a group's rows have in common; absent: all are one group. */
+  groups?: Array<Group>,
+  /** What is told of each group. */
+  measures: Array<Measure>,
+  /** Which rows; absent: all. */
+  filter?: Filter,
+};
+
+/** Invites someone. Its `token` is shown in this answer alone. Someone who is a member already: `conflict`, `taken`. */
+export type InvitationCreate = {
+  /** An id of the client's own; absent: the server makes one. One that is there already: `conflict`, `taken`. */
+  id?: string,
+  /** Whom; trimmed and lower-cased. */
+  email: string,
+  /** What they may do once they have joined. Only an owner invites owners. */
+  role: Role,
+};
+
+/** Reads one invitation. */
+export type InvitationGet = {
+  /** Which one. */
+  id: string,
+};
+
+/** Lists invitations, by `id` unless `sort` says otherwise, which is the order in which they were made. */
+export type InvitationList = {
+  /** Which; absent: all. */
+  filter?: Filter,
+  /** By what; equals come by `id`. */
+  sort?: Array<Sort>,
+  /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50. */
+  limit?: number,
+  /** `next` of the list before. */
+  cursor?: string,
+  /** Whether to tell how many match in all. */
+  count?: boolean,
+};
+
+/** Takes an invitation back: its token is good for nothing then. */
+export type InvitationRevoke = {
+  /** Which one. */
+  id: string,
+};
+
+/** Where an invitation stands. */
+export type InvitationStatus = "pending" | "accepted" | "revoked";
+
+/** An invitation as it was made, with what is shown this once. */
+export type Invited = {
+  /** Whoever has it and the address may join; hand it to them. */
+  token: string,
+  /** Its id. */
+  id: string,
+  /** The workspace's revision at its last change. */
+  revision: Revision,
+  /** When it was made. */
+  created_at: Millis,
+  /** When it last changed. */
+  updated_at: Millis,
+  /** Whom it is for; lower-cased. */
+  email: string,
+  /** What they may do once they have joined. */
+  role: Role,
+  /** Who invited them. */
+  invited_by: string,
+  /** Where it stands. */
+  status: InvitationStatus,
+  /** Who joined by it. */
+  accepted_by?: string,
+  /** Until when it may be accepted. */
+  expires_at: Millis,
+};
+
 /** How the client's last connection ended. */
 export type LastClose = {
   /** The close code. */
@@ -409,6 +514,36 @@ export type Member = {
   principal: MemberPrincipal,
 };
 
+/** Tells measures over groups of members. */
+export type MemberAggregate = {
+  /** What a group's rows have in common; absent: all are one group. */
+  groups?: Array<Group>,
+  /** What is told of each group. */
+  measures: Array<Measure>,
+  /** Which rows; absent: all. */
+  filter?: Filter,
+};
+
+/** Reads one member. */
+export type MemberGet = {
+  /** Which one. */
+  id: string,
+};
+
+/** Lists members, by `id` unless `sort` says otherwise, which is the order in which they were made. */
+export type MemberList = {
+  /** Which; absent: all. */
+  filter?: Filter,
+  /** By what; equals come by `id`. */
+  sort?: Array<Sort>,
+  /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50. */
+  limit?: number,
+  /** `next` of the list before. */
+  cursor?: string,
+  /** Whether to tell how many match in all. */
+  count?: boolean,
+};
+
 /** Who is here, as far as other members may know. */
 export type MemberPrincipal = {
   /** What it is. */
@@ -417,6 +552,99 @@ export type MemberPrincipal = {
   id: string,
   /** Its name. */
   name: string,
+};
+
+/**
+ * Takes a member out of the workspace: their connections in it are closed with 4101. Everyone may leave, admins take out others, only
+ * an owner an owner. The last owner stays: `conflict`, `state`.
+ */
+export type MemberRemove = {
+  /** Which membership. */
+  id: string,
+};
+
+/** Gives a member another role. Only an owner makes owners or changes one, and a workspace keeps at least one: `conflict`, `state`. */
+export type MemberUpdate = {
+  /** Which membership. */
+  id: string,
+  /** The row's revision as the client has it: another one is a `conflict`; absent: whatever it is. */
+  revision?: Revision,
+  /** What they may do from now on. */
+  role: Role,
+};
+
+/** Something said in a session. */
+export type Message = {
+  /** Its id. */
+  id: string,
+  /** The workspace's revision at its last change. */
+  revision: Revision,
+  /** When it was said. */
+  created_at: Millis,
+  /** When it last changed. */
+  updated_at: Millis,
+  /** The session that it was said in. */
+  session_id: string,
+  /** Who said it. */
+  author: MessageAuthor,
+  /** What was said. */
+  text: string,
+  /** The run that said it. */
+  run_id?: string,
+};
+
+/** Tells measures over groups of messages. */
+export type MessageAggregate = {
+  /** Where they are. */
+  session_id: string,
+  /** What a group's rows have in common; absent: all are one group. */
+  groups?: Array<Group>,
+  /** What is told of each group. */
+  measures: Array<Measure>,
+  /** Which rows; absent: all. */
+  filter?: Filter,
+};
+
+/** Who said something, as they were called then. */
+export type MessageAuthor = {
+  /** What it is. */
+  kind: PrincipalKind,
+  /** Its id. */
+  id: string,
+  /** Its name. */
+  name: string,
+};
+
+/** Reads one message. */
+export type MessageGet = {
+  /** Which one. */
+  id: string,
+};
+
+/** Lists messages, by `id` unless `sort` says otherwise, which is the order in which they were made. */
+export type MessageList = {
+  /** Where they are. */
+  session_id: string,
+  /** Which; absent: all. */
+  filter?: Filter,
+  /** By what; equals come by `id`. */
+  sort?: Array<Sort>,
+  /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50. */
+  limit?: number,
+  /** `next` of the list before. */
+  cursor?: string,
+  /** Whether to tell how many match in all. */
+  count?: boolean,
+};
+
+/** Says something in a session. */
+export type MessagePost = {
+  /** An id of the client's own; absent: the server makes one. One that is there already: `conflict`, `taken`. */
+  id?: string,
+  /** The session. */
+  session_id: string,
+  /** What is said: 1 to 16,000 characters. */
+  text: string,
 };
 
 /** Money in micro-US-dollars. */
@@ -948,12 +1176,30 @@ export type SessionAggregate = {
   filter?: Filter,
 };
 
+/** Puts a session away, or takes it out again. Nothing of it is lost, and its runs go on. */
+export type SessionArchive = {
+  /** Which one. */
+  id: string,
+  /** The row's revision as the client has it: another one is a `conflict`; absent: whatever it is. */
+  revision?: Revision,
+  /** Whether it is put away; absent: it is. */
+  archived?: boolean,
+};
+
 /** Makes a session. */
 export type SessionCreate = {
   /** An id of the client's own; absent: the server makes one. One that is there already: `conflict`, `taken`. */
   id?: string,
   /** What people call it. */
   title: string,
+};
+
+/** Deletes a session with its messages. While a run of it has not ended: `conflict`, `state`. */
+export type SessionDelete = {
+  /** Which one. */
+  id: string,
+  /** The row's revision as the client has it: another one is a `conflict`; absent: whatever it is. */
+  revision?: Revision,
 };
 
 /** Reads one session. */
@@ -974,6 +1220,16 @@ export type SessionList = {
   cursor?: string,
   /** Whether to tell how many match in all. */
   count?: boolean,
+};
+
+/** Changes a session. */
+export type SessionUpdate = {
+  /** Which one. */
+  id: string,
+  /** The row's revision as the client has it: another one is a `conflict`; absent: whatever it is. */
+  revision?: Revision,
+  /** What people call it; absent: as before. */
+  title?: string,
 };
 
 /** Tokens of a sign-in, and who it is. */
@@ -1106,12 +1362,76 @@ export type Welcome = {
   reconnect: Reconnect,
 };
 
+/** The boundary of members, data and quota. */
+export type Workspace = {
+  /** Its id. */
+  id: string,
+  /** Its revision when this row last changed. */
+  revision: Revision,
+  /** When it was made. */
+  created_at: Millis,
+  /** When the row last changed. */
+  updated_at: Millis,
+  /** What people call it. */
+  name: string,
+};
+
+/** Reads one workspace. */
+export type WorkspaceGet = {
+  /** Which one. */
+  id: string,
+};
+
+/** Lists workspaces, by `id` unless `sort` says otherwise, which is the order in which they were made. */
+export type WorkspaceList = {
+  /** Which; absent: all. */
+  filter?: Filter,
+  /** By what; equals come by `id`. */
+  sort?: Array<Sort>,
+  /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50. */
+  limit?: number,
+  /** `next` of the list before. */
+  cursor?: string,
+  /** Whether to tell how many match in all. */
+  count?: boolean,
+};
+
+/** A person in a workspace. */
+export type WorkspaceMember = {
+  /** The membership's id. */
+  id: string,
+  /** The workspace's revision at its last change. */
+  revision: Revision,
+  /** When they joined. */
+  created_at: Millis,
+  /** When it last changed. */
+  updated_at: Millis,
+  /** Who it is. */
+  user_id: string,
+  /** What others see. */
+  name: string,
+  /** The address that they sign in with. */
+  email: string,
+  /** What they may do here. */
+  role: Role,
+};
+
 /** A workspace by id and name. */
 export type WorkspaceRef = {
   /** Its id. */
   id: string,
   /** Its name. */
   name: string,
+};
+
+/** Changes the workspace that the connection acts in. */
+export type WorkspaceUpdate = {
+  /** Which one. */
+  id: string,
+  /** The row's revision as the client has it: another one is a `conflict`; absent: whatever it is. */
+  revision?: Revision,
+  /** What people call it; absent: as before. */
+  name?: string,
 };
 
 /** Every operation: its input and output, and what sending it again does. */
@@ -1122,10 +1442,31 @@ export type Operations = {
   "auth.authenticate": { kind: "idempotent", live: false, input: AuthAuthenticate, output: Authenticated },
   "auth.logout": { kind: "idempotent", live: false, input: AuthLogout, output: Done },
   "auth.me": { kind: "read", live: false, input: AuthMe, output: Principal },
+  "workspace.get": { kind: "read", live: true, input: WorkspaceGet, output: Workspace },
+  "workspace.list": { kind: "read", live: false, input: WorkspaceList, output: Page<Workspace> },
+  "workspace.update": { kind: "mutation", live: false, input: WorkspaceUpdate, output: Workspace },
+  "member.get": { kind: "read", live: true, input: MemberGet, output: WorkspaceMember },
+  "member.list": { kind: "read", live: true, input: MemberList, output: Page<WorkspaceMember> },
+  "member.aggregate": { kind: "read", live: true, input: MemberAggregate, output: Aggregated },
+  "member.update": { kind: "mutation", live: false, input: MemberUpdate, output: WorkspaceMember },
+  "member.remove": { kind: "mutation", live: false, input: MemberRemove, output: Done },
+  "invitation.get": { kind: "read", live: true, input: InvitationGet, output: Invitation },
+  "invitation.list": { kind: "read", live: true, input: InvitationList, output: Page<Invitation> },
+  "invitation.aggregate": { kind: "read", live: true, input: InvitationAggregate, output: Aggregated },
+  "invitation.create": { kind: "mutation", live: false, input: InvitationCreate, output: Invited },
+  "invitation.revoke": { kind: "mutation", live: false, input: InvitationRevoke, output: Invitation },
+  "invitation.accept": { kind: "idempotent", live: false, input: InvitationAccept, output: SignedIn },
   "session.create": { kind: "mutation", live: false, input: SessionCreate, output: Session },
   "session.get": { kind: "read", live: true, input: SessionGet, output: Session },
   "session.list": { kind: "read", live: true, input: SessionList, output: Page<Session> },
   "session.aggregate": { kind: "read", live: true, input: SessionAggregate, output: Aggregated },
+  "session.update": { kind: "mutation", live: false, input: SessionUpdate, output: Session },
+  "session.archive": { kind: "mutation", live: false, input: SessionArchive, output: Session },
+  "session.delete": { kind: "mutation", live: false, input: SessionDelete, output: Done },
+  "message.get": { kind: "read", live: true, input: MessageGet, output: Message },
+  "message.list": { kind: "read", live: true, input: MessageList, output: Page<Message> },
+  "message.aggregate": { kind: "read", live: true, input: MessageAggregate, output: Aggregated },
+  "message.post": { kind: "mutation", live: false, input: MessagePost, output: Message },
   "run.start": { kind: "mutation", live: false, input: RunStart, output: Run },
   "run.get": { kind: "read", live: true, input: RunGet, output: Run },
   "run.list": { kind: "read", live: true, input: RunList, output: Page<Run> },
@@ -1151,10 +1492,31 @@ export const OPERATION_KINDS = {
   "auth.authenticate": "idempotent",
   "auth.logout": "idempotent",
   "auth.me": "read",
+  "workspace.get": "read",
+  "workspace.list": "read",
+  "workspace.update": "mutation",
+  "member.get": "read",
+  "member.list": "read",
+  "member.aggregate": "read",
+  "member.update": "mutation",
+  "member.remove": "mutation",
+  "invitation.get": "read",
+  "invitation.list": "read",
+  "invitation.aggregate": "read",
+  "invitation.create": "mutation",
+  "invitation.revoke": "mutation",
+  "invitation.accept": "idempotent",
   "session.create": "mutation",
   "session.get": "read",
   "session.list": "read",
   "session.aggregate": "read",
+  "session.update": "mutation",
+  "session.archive": "mutation",
+  "session.delete": "mutation",
+  "message.get": "read",
+  "message.list": "read",
+  "message.aggregate": "read",
+  "message.post": "mutation",
   "run.start": "mutation",
   "run.get": "read",
   "run.list": "read",
@@ -1174,6 +1536,35 @@ export const OPERATION_KINDS = {
 
 /** What the reads of each noun may name: in a filter, and in `sort`. */
 export const NOUNS = {
+  workspace: {
+    id: {"filter":true,"is":"id","sort":true},
+    revision: {"filter":true,"is":"integer","sort":true},
+    created_at: {"filter":true,"is":"time","sort":true},
+    updated_at: {"filter":true,"is":"time","sort":true},
+    name: {"filter":true,"is":"text","sort":true},
+  },
+  member: {
+    id: {"filter":true,"is":"id","sort":true},
+    revision: {"filter":true,"is":"integer","sort":true},
+    created_at: {"filter":true,"is":"time","sort":true},
+    updated_at: {"filter":true,"is":"time","sort":true},
+    user_id: {"filter":true,"is":"id","sort":true},
+    name: {"filter":true,"is":"text","sort":true},
+    email: {"filter":true,"is":"text","sort":true},
+    role: {"filter":true,"is":"text","sort":true},
+  },
+  invitation: {
+    id: {"filter":true,"is":"id","sort":true},
+    revision: {"filter":true,"is":"integer","sort":true},
+    created_at: {"filter":true,"is":"time","sort":true},
+    updated_at: {"filter":true,"is":"time","sort":true},
+    email: {"filter":true,"is":"text","sort":true},
+    role: {"filter":true,"is":"text","sort":true},
+    invited_by: {"filter":true,"is":"id","sort":true},
+    status: {"filter":true,"is":"text","sort":true},
+    accepted_by: {"filter":true,"is":"id","optional":true,"sort":true},
+    expires_at: {"filter":true,"is":"time","sort":true},
+  },
   session: {
     id: {"filter":true,"is":"id","sort":true},
     revision: {"filter":true,"is":"integer","sort":true},
@@ -1182,6 +1573,16 @@ export const NOUNS = {
     title: {"filter":true,"is":"text","sort":true},
     created_by: {"filter":true,"is":"id","refers":"member","sort":true},
     archived_at: {"filter":true,"is":"time","optional":true,"sort":true},
+  },
+  message: {
+    id: {"filter":true,"is":"id","sort":true},
+    revision: {"filter":true,"is":"integer","sort":true},
+    created_at: {"filter":true,"is":"time","sort":true},
+    updated_at: {"filter":true,"is":"time","sort":true},
+    session_id: {"filter":true,"is":"id","refers":"session","sort":true},
+    author: {"is":"any value"},
+    text: {"filter":true,"is":"text"},
+    run_id: {"filter":true,"is":"id","optional":true,"refers":"run","sort":true},
   },
   run: {
     id: {"filter":true,"is":"id","sort":true},

@@ -128,6 +128,21 @@ pub enum PrincipalKind {
     Agent,
 }
 
+impl PrincipalKind {
+    /// As it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Worker => "worker",
+            Self::Agent => "agent",
+        }
+    }
+    /// The kind with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::User, Self::Worker, Self::Agent].into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
 /// A workspace by id and name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct WorkspaceRef {

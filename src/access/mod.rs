@@ -1,5 +1,6 @@
 //! Who acts, and whether they may: principals, tokens, passwords, and the one policy that every operation and subscription passes.
 
+mod doubt;
 mod key;
 mod passwords;
 pub mod policy;
@@ -13,9 +14,10 @@ mod standing;
 pub(crate) mod testing;
 mod tokens;
 
+pub use doubt::Doubts;
 pub use key::{FILE as KEY_FILE, SigningKey};
 pub use passwords::{Cost, PasswordHash, Threads};
-pub use register::{Furnish, NewUser};
+pub use register::{Furnish, NewUser, address};
 pub use rows::{Member, SignIn, User, Workspace};
 pub use sign_in::{Denied, Grant, normal_email};
 
@@ -25,7 +27,7 @@ use crewline_protocol::{
     close::CloseCode,
     fault::Fault,
     opening::Principal,
-    value::{Millis, SignInId, UserId, WorkspaceId},
+    value::{InvitationId, Millis, SignInId, UserId, WorkspaceId},
 };
 
 use crate::{clock::Clock, settings::Settings, store::Store};
@@ -89,5 +91,15 @@ impl Access {
         let passwords = Passwords::new(cost, threads, clock.clone(), settings)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, format!("the cost of hashing: {error}")))?;
         Ok(Self(Arc::new(Inner { store, clock, tokens, passwords, settings: settings.clone() })))
+    }
+
+    /// The token by which an invitation is accepted.
+    pub fn invitation_token(&self, id: InvitationId) -> String {
+        self.0.tokens.invitation(id)
+    }
+
+    /// Which invitation a token is of; `None` for what is no such token.
+    pub fn read_invitation(&self, token: &str) -> Option<InvitationId> {
+        self.0.tokens.read_invitation(token)
     }
 }

@@ -46,8 +46,8 @@ impl Access {
         for _ in 0..ATTEMPTS {
             let sign_ins = self.0.store.select::<SignIn>(&select).await?;
             let at = self.0.clock.now();
-            let revoke = |commit: Commit, sign_in: &SignIn| revoke(commit, sign_in, at);
-            match self.0.store.commit(sign_ins.iter().fold(Commit::default(), revoke)).await {
+            let sign_out = |commit: Commit, sign_in: &SignIn| revoke(commit, sign_in, &SignIn { signed_out: true, ..sign_in.revoked(at) });
+            match self.0.store.commit(sign_ins.iter().fold(Commit::default(), sign_out)).await {
                 Err(CommitError::Guard(_)) => {}
                 done => return Ok(done.map(drop)?),
             }
@@ -81,7 +81,7 @@ impl Access {
         let (workspace, member) = place.ok_or_else(Refused::no_workspace)?;
         drop(snapshot);
         if let Some(used) = &used {
-            match self.0.store.commit(guarded(Commit::default(), &sign_in).put(used)).await {
+            match self.0.store.commit(guarded(Commit::default(), &sign_in).replace(&sign_in, used)).await {
                 Err(CommitError::Guard(_)) => return Ok(None),
                 done => drop(done?),
             }
@@ -90,7 +90,7 @@ impl Access {
     }
 
     async fn reused(&self, sign_in: &SignIn, now: Millis) -> Result<Option<Grant>, Denied> {
-        match self.0.store.commit(revoke(Commit::default(), sign_in, now)).await {
+        match self.0.store.commit(revoke(Commit::default(), sign_in, &sign_in.revoked(now))).await {
             Err(CommitError::Guard(_)) => Ok(None),
             Err(error) => Err(error.into()),
             Ok(_) => {
@@ -105,8 +105,14 @@ fn refresh_refused() -> Fault {
     Fault::new(FaultCode::Unauthenticated, "the refresh token is not good, or has ended: sign in again")
 }
 
-fn revoke(commit: Commit, sign_in: &SignIn, at: Millis) -> Commit {
-    guarded(commit, sign_in).put(&SignIn { revoked_at: Some(at), updated_at: at, ..sign_in.clone() })
+fn revoke(commit: Commit, sign_in: &SignIn, revoked: &SignIn) -> Commit {
+    guarded(commit, sign_in).replace(sign_in, revoked)
+}
+
+impl SignIn {
+    fn revoked(&self, at: Millis) -> Self {
+        Self { revoked_at: Some(at), updated_at: at, ..self.clone() }
+    }
 }
 
 /// A commit that is carried out only if nobody has used or revoked the sign-in meanwhile.

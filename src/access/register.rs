@@ -73,7 +73,7 @@ impl Access {
             }
             let made = self.make(&email, NewUser { operator: false, ..new }).await?;
             let sign_in = self.new_sign_in(made.user.id, made.workspace.id);
-            if self.write(made.commit().put(&sign_in)).await? {
+            if self.write(made.commit().insert(&sign_in)).await? {
                 return self.grant(&made.user, &made.workspace, &made.member, &sign_in, 1);
             }
         }
@@ -103,20 +103,22 @@ impl Access {
         let (created_at, updated_at, revision) = (now, now, Revision(0));
         let workspace_name = workspace.unwrap_or_else(|| format!("{name}’s workspace"));
         let (user_id, workspace_id) = (self.0.clock.id(UserId::new), self.0.clock.id(WorkspaceId::new));
-        let email = email.to_owned();
+        let user = User { id: user_id, email: email.to_owned(), name, password_hash, operator, disabled_at: None, created_at, updated_at };
         Ok(Made {
             furniture: (furnish.0)(workspace_id, user_id, now),
-            user: User { id: user_id, email, name, password_hash, operator, disabled_at: None, created_at, updated_at },
-            workspace: Workspace { id: workspace_id, name: workspace_name, revision, created_at, updated_at },
+            workspace: Workspace { id: workspace_id, name: workspace_name, revision, changed_revision: revision, created_at, updated_at },
             member: Member {
                 id: self.0.clock.id(MemberId::new),
                 workspace_id,
                 user_id,
                 role: Role::Owner,
+                name: user.name.clone(),
+                email: user.email.clone(),
                 revision,
                 created_at,
                 updated_at,
             },
+            user,
         })
     }
 
@@ -140,7 +142,7 @@ struct Made {
 
 impl Made {
     fn commit(&self) -> Commit {
-        let mut commit = Commit::in_workspace(self.workspace.id).put(&self.user).put(&self.workspace).put(&self.member);
+        let mut commit = Commit::in_workspace(self.workspace.id).insert(&self.user).insert(&self.workspace).insert(&self.member);
         commit.rows.extend(self.furniture.iter().cloned());
         commit
     }
@@ -155,7 +157,10 @@ fn may_register(registration: Registration) -> Result<(), Fault> {
 }
 
 /// An address as it is stored. Whether mail reaches it, only mail can tell.
-fn address(email: &str) -> Result<String, Fault> {
+///
+/// # Errors
+/// `invalid` for what is none.
+pub fn address(email: &str) -> Result<String, Fault> {
     let email = normal_email(email);
     let whole = email.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
     if whole && !email.contains(|c: char| c.is_whitespace() || c.is_control()) {

@@ -39,6 +39,8 @@ entity! {
         name: String,
         /// Its count of committed writes.
         revision: Revision,
+        /// The count at the row's own last change; set by the store.
+        changed_revision: Revision,
         /// When it was made.
         created_at: Millis,
         /// When it last changed.
@@ -57,6 +59,10 @@ entity! {
         user_id: UserId,
         /// As what.
         role: Role,
+        /// The user's name, as it was when they joined or last changed it.
+        name: String,
+        /// The user's address, likewise.
+        email: String,
         /// The workspace's revision at its last change.
         revision: Revision,
         /// When it was made.
@@ -81,6 +87,8 @@ entity! {
         refresh_expires_at: Millis,
         /// When it was signed out, or a used refresh token came again.
         revoked_at: Option<Millis>,
+        /// Whether it was signed out, by who it is of: then nobody has to sign in again.
+        signed_out: bool,
         /// When it was made.
         created_at: Millis,
         /// When it last changed.

@@ -105,16 +105,36 @@ impl Access {
         let (workspace, member) = place.ok_or_else(Refused::no_workspace)?;
         // A reader held while the writer is waited for would be one fewer for others.
         drop(snapshot);
+        let (sign_in, grant) = self.new_grant(user, &workspace, &member)?;
+        self.0.store.commit(Commit::default().insert(&sign_in)).await?;
+        Ok(grant)
+    }
+
+    /// A new sign-in of this user in this workspace, with its tokens, which are good as soon as it is written.
+    ///
+    /// # Errors
+    /// None that can be provoked: the key was read when the server started.
+    pub fn new_grant(&self, user: &User, workspace: &Workspace, member: &Member) -> Result<(SignIn, Grant), Denied> {
         let sign_in = self.new_sign_in(user.id, workspace.id);
-        self.0.store.commit(Commit::default().put(&sign_in)).await?;
-        self.grant(user, &workspace, &member, &sign_in, 1)
+        let grant = self.grant(user, workspace, member, &sign_in, 1)?;
+        Ok((sign_in, grant))
     }
 
     pub(super) fn new_sign_in(&self, user_id: UserId, workspace_id: WorkspaceId) -> SignIn {
         let now = self.0.clock.now();
         let refresh_expires_at = self.refresh_expires_at(now);
         let id = self.0.clock.id(SignInId::new);
-        SignIn { id, user_id, workspace_id, refresh_used: 0, refresh_expires_at, revoked_at: None, created_at: now, updated_at: now }
+        SignIn {
+            id,
+            user_id,
+            workspace_id,
+            refresh_used: 0,
+            refresh_expires_at,
+            revoked_at: None,
+            signed_out: false,
+            created_at: now,
+            updated_at: now,
+        }
     }
 
     pub(super) fn grant(

@@ -72,6 +72,9 @@ impl Refused {
     pub(crate) fn revoked() -> Self {
         Self::new(CloseCode::SignInRevoked, "this sign-in was revoked: sign in again")
     }
+    fn signed_out() -> Self {
+        Self::new(CloseCode::SignedOut, "signed out")
+    }
     pub(super) fn disabled() -> Self {
         Self::new(CloseCode::Disabled, "this user is disabled: ask who runs the server")
     }
@@ -167,7 +170,12 @@ impl Known {
     }
 
     fn standing(&self, was: &Identity) -> Result<Identity, Refused> {
-        let (user, sign_in) = good(self.users.get(&was.user), self.sign_ins.get(&was.sign_in))?;
+        let (user, sign_in) = (self.users.get(&was.user), self.sign_ins.get(&was.sign_in));
+        let (user, sign_in) = good(user, sign_in).map_err(|refused| match sign_in {
+            // Who is there is told which of the two it was; who comes with its token signs in again either way.
+            Some(SignIn { signed_out: true, .. }) if refused.close == CloseCode::SignInRevoked => Refused::signed_out(),
+            _ => refused,
+        })?;
         let member = self.members.get(&(was.user, was.workspace));
         let (member, workspace) = member.zip(self.workspaces.get(&was.workspace)).ok_or_else(Refused::revoked)?;
         Ok(identity(user, workspace, member, sign_in.id, was.expires_at))
@@ -270,7 +278,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_sweep_learns_for_each_what_a_new_sign_in_would() {
         let (access, store) = testing::access().await;
-        let names = ["same", "renamed", "demoted", "removed", "revoked", "disabled", "gone"];
+        let names = ["same", "renamed", "demoted", "removed", "revoked", "left", "disabled", "gone"];
         let mut people = Vec::new();
         for name in names {
             people.push(Someone::member(&store, &format!("{name}@example.com"), Role::Admin).await);
@@ -280,12 +288,13 @@ mod tests {
             identities.push(Arc::new(access.verify(&someone.token(&access).0, None).await.unwrap()));
         }
         let at = Some(testing::START);
-        let [_, renamed, demoted, removed, revoked, disabled, gone] = &people[..] else { panic!("{}", people.len()) };
+        let [_, renamed, demoted, removed, revoked, left, disabled, gone] = &people[..] else { panic!("{}", people.len()) };
         let changes = [
             Commit::default().put(&User { name: "Other".into(), ..renamed.user.clone() }),
             Commit::in_workspace(demoted.workspace.id).put(&Member { role: Role::Viewer, ..demoted.member.clone() }),
             Commit::in_workspace(removed.workspace.id).delete::<Member>(removed.member.id),
             Commit::default().put(&SignIn { revoked_at: at, ..revoked.sign_in.clone() }),
+            Commit::default().put(&SignIn { revoked_at: at, signed_out: true, ..left.sign_in.clone() }),
             Commit::default().put(&User { disabled_at: at, ..disabled.user.clone() }),
             Commit::default().delete::<User>(gone.user.id),
         ];
@@ -303,6 +312,7 @@ mod tests {
             changed(2, |principal| principal.role = Role::Viewer),
             Err(Refused::revoked()),
             Err(Refused::revoked()),
+            Err(Refused::signed_out()),
             Err(Refused::disabled()),
             Err(Refused::revoked()),
         ];

@@ -2,7 +2,7 @@
 //! the next ones. Both prove only who: role and membership are read from the database each time.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use crewline_protocol::value::{Millis, SignInId, UserId};
+use crewline_protocol::value::{InvitationId, Millis, SignInId, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use ring::{digest, hmac};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,9 @@ const TYPE: &str = "at+jwt";
 /// What a refresh token begins with, so that people and scanners know one when they see it.
 const REFRESH: &str = "crr_";
 
+/// What an invitation's token begins with.
+const INVITATION: &str = "cri_";
+
 /// Makes and reads tokens.
 pub(super) struct Tokens {
     signs: EncodingKey,
@@ -23,6 +26,7 @@ pub(super) struct Tokens {
     header: Header,
     validation: Validation,
     refresh: hmac::Key,
+    invitation: hmac::Key,
     /// How far other nodes' clocks may be ahead, in milliseconds.
     skew_ms: i64,
 }
@@ -74,6 +78,7 @@ impl Tokens {
             header,
             validation,
             refresh: key.derive("refresh tokens"),
+            invitation: key.derive("invitations"),
             skew_ms,
         }
     }
@@ -123,6 +128,20 @@ impl Tokens {
         let (id, number) = content.split_first_chunk::<16>()?;
         let sign_in = uuid::Uuid::from_bytes(*id).to_string().parse().ok()?;
         Some(RefreshToken { sign_in, number: i64::from_be_bytes(number.try_into().ok()?) })
+    }
+
+    /// An invitation's token: the same each time, so that it is not stored.
+    pub(super) fn invitation(&self, id: InvitationId) -> String {
+        let tag = hmac::sign(&self.invitation, id.as_bytes());
+        format!("{INVITATION}{}", URL_SAFE_NO_PAD.encode([id.as_bytes(), tag.as_ref()].concat()))
+    }
+
+    /// Reads an invitation's token; `None` for whatever is none of ours.
+    pub(super) fn read_invitation(&self, token: &str) -> Option<InvitationId> {
+        let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(INVITATION)?).ok()?;
+        let (id, tag) = bytes.split_first_chunk::<16>()?;
+        hmac::verify(&self.invitation, id, tag).ok()?;
+        uuid::Uuid::from_bytes(*id).to_string().parse().ok()
     }
 }
 
@@ -288,6 +307,24 @@ mod tests {
         }
         for text in ["", REFRESH, "crr_AAAA", &token[1..], &token[..token.len() - 1], &format!("{token}=")] {
             assert_eq!(tokens().read_refresh(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_invitations_token_names_it_and_no_bit_of_it_can_change() {
+        let id = InvitationId::new(NOW, [3; 10]);
+        let token = tokens().invitation(id);
+        assert_eq!((tokens().read_invitation(&token), tokens().invitation(id)), (Some(id), token.clone()));
+        assert_eq!(Tokens::new(&SigningKey::from_seed([2; 32]), 0).read_invitation(&token), None);
+        let bytes = URL_SAFE_NO_PAD.decode(&token[INVITATION.len()..]).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(tokens().read_invitation(&format!("{INVITATION}{}", URL_SAFE_NO_PAD.encode(changed))), None, "bit {bit}");
+        }
+        let refresh = tokens().refresh(RefreshToken { sign_in: who().1, number: 1 });
+        for text in ["", INVITATION, "cri_AAAA", &token[1..], &token[..token.len() - 1], &refresh.replace(REFRESH, INVITATION)] {
+            assert_eq!(tokens().read_invitation(text), None, "{text}");
         }
     }
 

@@ -10,7 +10,7 @@ use crewline_protocol::{
     frame::Body,
     opening::RequestOptions,
     operation::{Access, Kind, Operation, OperationSpec},
-    value::{Millis, MutationKey, Revision, RunId, SessionId, encode, encode_with_room},
+    value::{Millis, MutationKey, Revision, RunId, SessionId, decode, encode, encode_with_room},
 };
 use futures::future::BoxFuture;
 use ring::digest::{SHA256, digest};
@@ -67,8 +67,12 @@ struct Route {
     prepare: Prepare,
     /// Decodes its input, where it is a read of a noun.
     ask: Option<Ask>,
+    /// What a kept reply lacks; `None`: nothing.
+    complete: Option<Complete>,
 }
 
+/// Makes the encoded reply from the output that is kept under a key.
+type Complete = Arc<dyn Fn(&Services, &[u8]) -> Result<Vec<u8>, Failure> + Send + Sync>;
 type Prepare = Box<dyn Fn(Body<'_>) -> Result<Prepared, Fault> + Send + Sync>;
 
 /// A handler with its decoded input.
@@ -80,8 +84,8 @@ struct Prepared {
 impl Router {
     /// Every operation with its handler.
     pub fn new() -> Self {
-        use crate::{auth, records};
-        use crewline_protocol::operations::{collection, record, run, session};
+        use crate::{auth, members, records, workspaces};
+        use crewline_protocol::operations::{collection, invitation, member, message, record, run, session, workspace};
         Self { routes: HashMap::new() }
             .handle(auth::register)
             .handle(auth::login)
@@ -89,10 +93,31 @@ impl Router {
             .handle(auth::authenticate)
             .handle(auth::logout)
             .handle(auth::me)
+            .read::<workspace::Get>()
+            .handle(workspaces::list)
+            .handle(workspaces::update)
+            .read::<member::Get>()
+            .read::<member::List>()
+            .read::<member::Aggregate>()
+            .handle(members::update)
+            .handle(members::remove)
+            .read::<invitation::Get>()
+            .read::<invitation::List>()
+            .read::<invitation::Aggregate>()
+            .handle_with_secret(members::create, members::with_token)
+            .handle(members::revoke)
+            .handle(members::accept)
             .handle(sessions::create)
             .read::<session::Get>()
             .read::<session::List>()
             .read::<session::Aggregate>()
+            .handle(sessions::update)
+            .handle(sessions::archive)
+            .handle(sessions::delete)
+            .read::<message::Get>()
+            .read::<message::List>()
+            .read::<message::Aggregate>()
+            .handle(sessions::post)
             .handle(runs::start)
             .read::<run::Get>()
             .read::<run::List>()
@@ -108,6 +133,31 @@ impl Router {
             .handle(records::update)
             .handle(records::delete)
             .handle(records::batch)
+    }
+
+    /// Binds a handler to the operation that its argument is, whose answer holds a secret: it is kept under its key without it, and
+    /// each time it is given `complete` derives it again.
+    fn handle_with_secret<O, F, Fut>(self, handler: F, complete: fn(&Services, O::Output) -> O::Output) -> Self
+    where
+        O: Operation,
+        F: Fn(Context, O) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Answer<O::Output>, Failure>> + Send + 'static,
+    {
+        let whole = move |cx: Context, input: O| {
+            let (services, answer) = (cx.services.clone(), handler(cx, input));
+            async move {
+                let Answer { output, as_of, signs_in } = answer.await?;
+                Ok(Answer { output: complete(&services, output), as_of, signs_in })
+            }
+        };
+        let mut router = self.handle(whole);
+        if let Some(route) = router.routes.get_mut(O::NAME) {
+            route.complete = Some(Arc::new(move |services, kept| {
+                let kept = decode(kept).map_err(|error| Failure::Error(Box::new(error)))?;
+                Ok(encode(&complete(services, kept)))
+            }));
+        }
+        router
     }
 
     /// Binds a handler to the operation that its argument is.
@@ -136,7 +186,7 @@ impl Router {
 
     fn route<O: Operation>(mut self, prepare: Prepare, ask: Option<Ask>) -> Self {
         if let Some(spec) = OPERATIONS.iter().find(|spec| spec.name == O::NAME) {
-            self.routes.insert(O::NAME, Route { spec, prepare, ask });
+            self.routes.insert(O::NAME, Route { spec, prepare, ask, complete: None });
         }
         self
     }
@@ -156,7 +206,7 @@ impl Router {
     ) -> Result<Begun, Fault> {
         let route = self.routes.get(operation);
         let options = options_of(options, route)?;
-        let Some(Route { spec, prepare, .. }) = route else {
+        let Some(Route { spec, prepare, complete, .. }) = route else {
             return Err(Fault::new(FaultCode::UnknownOperation, format!("there is no operation `{}`", operation.escape_debug())));
         };
         let now = services.clock.now();
@@ -175,7 +225,7 @@ impl Router {
             return Err(fault.clone());
         }
         let cx = Context { services: services.clone(), identity: identity.cloned(), address, key };
-        let reply = carry_out(cx, run, spec.name);
+        let reply = carry_out(cx, run, spec.name, complete.clone());
         let reply: BoxFuture<'static, _> = match options.timeout_ms.map(Duration::from_millis) {
             Some(timeout) => Box::pin(within(timeout, reply)),
             None => Box::pin(reply),
@@ -278,7 +328,7 @@ impl Default for Router {
 
 type Run = Box<dyn Fn(Context) -> BoxFuture<'static, Result<Reply, Failure>> + Send + Sync>;
 
-async fn carry_out(cx: Context, run: Result<Run, Fault>, operation: &'static str) -> Result<Reply, Fault> {
+async fn carry_out(cx: Context, run: Result<Run, Fault>, operation: &'static str, complete: Option<Complete>) -> Result<Reply, Fault> {
     let failure = match run {
         Ok(run) => match attempt(&cx, &run).await {
             Ok(reply) => return Ok(reply),
@@ -287,16 +337,20 @@ async fn carry_out(cx: Context, run: Result<Run, Fault>, operation: &'static str
         Err(fault) => Failure::Fault(fault),
     };
     // Boxed, so that what is rare makes no request's future larger.
-    Box::pin(answer_again(cx, failure, operation)).await
+    Box::pin(answer_again(cx, failure, operation, complete)).await
 }
 
 /// A request that was answered before is answered the same, also when its handler would refuse it by now.
-async fn answer_again(cx: Context, failure: Failure, operation: &'static str) -> Result<Reply, Fault> {
+async fn answer_again(cx: Context, failure: Failure, operation: &'static str, complete: Option<Complete>) -> Result<Reply, Fault> {
     if let Some(key) = cx.key.as_deref() {
         match cx.services.store.reply(&key.principal, key.key).await {
             Ok(Some(kept)) => {
-                let (output, as_of) = key.answered(kept)?;
-                return Ok(Reply { output: output.to_vec(), as_of, signs_in: None });
+                let (kept, as_of) = key.answered(kept)?;
+                let output = match complete {
+                    Some(complete) => complete(&cx.services, &kept).map_err(|failure| fault_of(failure, &cx.services, operation))?,
+                    None => kept.to_vec(),
+                };
+                return Ok(Reply { output, as_of, signs_in: None });
             }
             Ok(None) => {}
             Err(error) => return Err(fault_of(error.into(), &cx.services, operation)),

@@ -14,8 +14,9 @@ use crate::{
     access::Identity,
     apps::App,
     context::{Answer, Context, Failure, Services},
+    members,
     query::{self, Noun, Plan, Shape},
-    records, runs, sessions,
+    records, runs, sessions, workspaces,
 };
 
 /// Decodes a read's input.
@@ -77,8 +78,12 @@ async fn answer(cx: Context, asked: Arc<Asked>) -> Result<Reply, Failure> {
 
 fn noun(name: &str) -> Option<Arc<Noun>> {
     match name {
+        "invitation" => Some(members::invitations()),
+        "member" => Some(members::noun()),
+        "message" => Some(sessions::messages()),
         "run" => Some(runs::noun()),
         "session" => Some(sessions::noun()),
+        "workspace" => Some(workspaces::noun()),
         _ => None,
     }
 }

@@ -6,7 +6,6 @@ mod presence;
 pub use presence::{Change, Changes, Present};
 
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -24,7 +23,11 @@ use dashmap::DashMap;
 use tokio::sync::Notify;
 
 use self::presence::Here;
-use crate::{access::Identity, store::Told, stream::Tail};
+use crate::{
+    access::{Doubts, Identity},
+    store::Told,
+    stream::Tail,
+};
 
 /// Who follows what on this node, and which connections there are.
 #[derive(Clone)]
@@ -260,15 +263,15 @@ impl Hub {
         members.filter_map(|member| member.identity.clone().map(|identity| (identity, member.mailbox.clone()))).collect()
     }
 
-    /// Says that the rights of these users are in doubt, before anything that was committed later is told.
-    pub fn doubt(&self, users: &BTreeSet<UserId>) {
-        if users.is_empty() {
+    /// Says whose rights are in doubt, before anything that was committed later is told.
+    pub fn doubt(&self, doubts: &Doubts) {
+        if doubts.is_empty() {
             return;
         }
         // Who signs in at this moment finds the count raised, or is found here.
         self.0.doubts.fetch_add(1, Ordering::SeqCst);
         for member in &self.0.connections {
-            if member.identity.as_ref().is_some_and(|identity| users.contains(&identity.user)) {
+            if member.identity.as_ref().is_some_and(|identity| doubts.about(identity.user)) {
                 member.mailbox.doubt();
             }
         }

@@ -69,7 +69,7 @@ pub async fn start(cx: Context, input: Start) -> Result<Answer<Run>, Failure> {
         }
         None => {
             let session_id = services.clock.id(SessionId::new);
-            commit = commit.put(&SessionRow::new(session_id, identity.workspace, identity.user, crew.title.clone(), now));
+            commit = commit.insert(&SessionRow::new(session_id, identity.workspace, identity.user, crew.title.clone(), now));
             session_id
         }
     };
@@ -103,7 +103,7 @@ pub async fn start(cx: Context, input: Start) -> Result<Answer<Run>, Failure> {
     if bytes > most {
         return Err(Fault::new(FaultCode::TooLarge, format!("the run would have {bytes} bytes; {most} are the most: give it less")).into());
     }
-    commit = commit.put(&run);
+    commit = commit.insert(&run);
     if waits {
         commit = commit.append(id, &[RunEvent::RunWaiting { at: now, r#for: WaitingFor::Worker }]);
     }

@@ -4,11 +4,12 @@ use std::fmt;
 
 use bytes::Bytes;
 use crewline_protocol::{
+    opening::PrincipalKind,
     operation::Role,
-    operations::run::Status,
+    operations::{invitation, run::Status},
     value::{
-        CollectionId, ConnectionId, MemberId, MicroUsd, Millis, MutationKey, Offset, RecordId, Revision, RunId, SessionId, SignInId,
-        SteerId, UserId, WorkspaceId,
+        CollectionId, ConnectionId, InvitationId, MemberId, MessageId, MicroUsd, Millis, MutationKey, Offset, RecordId, Revision, RunId,
+        SessionId, SignInId, SteerId, UserId, WorkspaceId,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -300,6 +301,8 @@ stored_as! {
     Revision as i64: |revision| revision.0, |integer| Some(Revision(integer));
     Offset as i64: |offset| offset.0, |integer| Some(Offset(integer));
     MicroUsd as i64: |money| money.0, |integer| Some(MicroUsd(integer));
+    PrincipalKind as String: |kind| kind.as_str().to_owned(), |name| PrincipalKind::from_name(&name);
+    invitation::Status as String: |status| status.as_str().to_owned(), |name| invitation::Status::from_name(&name);
     Role as String: |role| role.as_str().to_owned(), |name| Role::from_name(&name);
     Status as String: |status| status.as_str().to_owned(), |name| Status::from_name(&name);
     ConnectionId as String: ToString::to_string, |text| text.parse().ok();
@@ -311,6 +314,8 @@ stored_as! {
     CollectionId as String: ToString::to_string, |text| text.parse().ok();
     RecordId as String: ToString::to_string, |text| text.parse().ok();
     RunId as String: ToString::to_string, |text| text.parse().ok();
+    MessageId as String: ToString::to_string, |text| text.parse().ok();
+    InvitationId as String: ToString::to_string, |text| text.parse().ok();
     MutationKey as String: ToString::to_string, |text| text.parse().ok();
     SteerId as String: ToString::to_string, |text| text.parse().ok();
 }

@@ -18,6 +18,10 @@ use super::{
 
 /// The table whose `revision` column is the workspaces' counter.
 pub(super) const WORKSPACES: &str = "workspaces";
+/// The column of that table that holds the revision of the row's own last change.
+const CHANGED_REVISION: &str = "changed_revision";
+/// The columns that the store sets.
+pub(super) const SET: [&str; 2] = ["revision", CHANGED_REVISION];
 
 /// What the database holds of that which a group asks for.
 pub(super) trait Known {
@@ -82,16 +86,21 @@ pub(super) struct Pending<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum RowState<'a> {
     /// These values, but for the revision where one is given.
-    Put { values: &'a [Value], revision: Option<i64> },
+    Put {
+        values: &'a [Value],
+        revision: Option<i64>,
+        /// The revision of the commit that puts it: for a workspace's row another one, for its `revision` counts all commits.
+        changed: Option<i64>,
+    },
     /// No row.
     Deleted,
 }
 
 impl<'a> RowState<'a> {
-    /// The values that are put, and the revision that they get.
-    pub(super) fn put(self) -> Option<(&'a [Value], Option<i64>)> {
+    /// The values that are put, and what the store itself puts into the columns of [`SET`], in their order.
+    pub(super) fn put(self) -> Option<(&'a [Value], [Option<i64>; 2])> {
         match self {
-            Self::Put { values, revision } => Some((values, revision)),
+            Self::Put { values, revision, changed } => Some((values, [revision, changed])),
             Self::Deleted => None,
         }
     }
@@ -196,7 +205,8 @@ impl<'a, K: Known> Planner<'a, '_, K> {
         let (table, id, state) = match change {
             RowChange::Put { table, values, .. } => {
                 let Some(id) = values.first() else { return };
-                (*table, id, RowState::Put { values, revision: revision.map(|revision| revision.0) })
+                let revision = revision.map(|revision| revision.0);
+                (*table, id, RowState::Put { values, revision, changed: revision })
             }
             RowChange::Delete { table, id, .. } => (*table, id, RowState::Deleted),
         };
@@ -270,6 +280,9 @@ impl<'a, K: Known> Planner<'a, '_, K> {
             Some(Pending { state: RowState::Put { revision: Some(revision), .. }, .. }) if name == "revision" => {
                 *value == Value::Integer(*revision)
             }
+            Some(Pending { state: RowState::Put { changed: Some(changed), .. }, .. }) if name == CHANGED_REVISION => {
+                *value == Value::Integer(*changed)
+            }
             Some(Pending { table, state: RowState::Put { values, .. }, .. }) => {
                 table.position(name).and_then(|place| values.get(place)) == Some(value)
             }
@@ -332,8 +345,10 @@ fn changed(change: &RowChange, revision: Option<Revision>) -> Option<Change> {
         RowChange::Put { table, values, before } => {
             let mut values = values.clone();
             let id = values.first()?.clone();
-            if let Some((place, revision)) = table.position("revision").zip(revision) {
-                values[place] = Value::Integer(revision.0);
+            for column in SET {
+                if let Some((place, revision)) = table.position(column).zip(revision) {
+                    values[place] = Value::Integer(revision.0);
+                }
             }
             Some(Change { table, id, before: before.clone(), after: Some(Arc::new(Row::new(table, values))) })
         }

@@ -13,7 +13,7 @@ use tokio::task::yield_now;
 use super::{
     Aggregate, Block, Column, Commit, CommitError, Committed, Condition, Direction, Read, Select, StoreError, StoredReply, StreamHead,
     Table, Tell, Value, change, evaluate,
-    group::{self, Id, Known, Pending, Plan, RowKey, RowState, WORKSPACES},
+    group::{self, Id, Known, Pending, Plan, RowKey, RowState, SET, WORKSPACES},
     schema,
 };
 use crate::settings::store::KEY_KEPT_MS;
@@ -238,14 +238,14 @@ impl Rows {
     fn write(&mut self, (name, id): &RowKey<'_>, pending: &Pending<'_>) {
         let rows = Arc::make_mut(self.0.entry(name).or_default());
         let id = id.clone().into_owned();
-        match pending.state {
-            RowState::Deleted => {
+        match pending.state.put() {
+            None => {
                 rows.remove(&id);
             }
-            RowState::Put { values, revision } => {
+            Some((values, set)) => {
                 let mut row = Row { columns: pending.table.columns, values: values.to_vec() };
-                if let Some(revision) = revision {
-                    row.set("revision", Value::Integer(revision));
+                for (column, value) in SET.into_iter().zip(set).filter_map(|(column, value)| value.map(|value| (column, value))) {
+                    row.set(column, Value::Integer(value));
                 }
                 rows.insert(id, row);
             }

@@ -59,7 +59,8 @@ pub struct Update {
     pub role: Role,
 }
 
-/// Takes a member out of the workspace: their connections in it are closed with 4101. The last owner stays: `conflict`, `state`.
+/// Takes a member out of the workspace: their connections in it are closed with 4101. Everyone may leave, admins take out others, only
+/// an owner an owner. The last owner stays: `conflict`, `state`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "MemberRemove")]
@@ -80,7 +81,7 @@ impl Operation for Update {
 impl Operation for Remove {
     const NAME: &'static str = "member.remove";
     const KIND: Kind = Kind::Mutation;
-    const ACCESS: Access = Access::Admin;
+    const ACCESS: Access = Access::Viewer;
     const RATE: Rate = Rate::Write;
     type Output = Done;
 }

@@ -73,8 +73,8 @@ pub struct Post {
     /// The session.
     #[garde(skip)]
     pub session_id: SessionId,
-    /// What is said: 1 byte to 64 KiB.
-    #[garde(length(bytes, min = 1, max = 65_536))]
+    /// What is said: 1 to 16,000 characters.
+    #[garde(length(chars, min = 1, max = 16_000))]
     pub text: String,
 }
 

@@ -96,7 +96,7 @@ pub struct Archive {
     pub archived: Option<bool>,
 }
 
-/// Deletes a session with its messages. One whose runs have not ended: `conflict`, `busy`.
+/// Deletes a session with its messages. While a run of it has not ended: `conflict`, `state`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "SessionDelete")]

@@ -15,7 +15,7 @@ use crate::{
     settings::store::{KEY_KEPT_MS, KEYS_PRUNED, KEYS_PRUNED_EVERY_MS},
     store::{
         Block, ColumnKind, Commit, CommitError, Committed, Table, Told, Value,
-        group::{self, Id, Pending, Plan, RowState},
+        group::{self, Id, Pending, Plan, RowState, SET},
     },
 };
 
@@ -104,16 +104,16 @@ impl Carrier {
     }
 
     async fn put(&mut self, connection: &mut Connection, kind: Kind, table: &'static Table, rows: &[&Pending<'_>]) -> Result<(), Failure> {
-        let revision_place = table.position("revision");
+        let places = SET.map(|column| table.position(column));
         let puts: Vec<_> = rows.iter().filter_map(|pending| pending.state.put()).collect();
         let mut rest = puts.into_iter();
         for length in lengths(rest.len(), table.columns.len()) {
             let mut args: Vec<Arg<'_>> = Vec::with_capacity(length * table.columns.len());
-            for (values, revision) in rest.by_ref().take(length) {
+            for (values, set) in rest.by_ref().take(length) {
                 let start = args.len();
                 args.extend(values.iter().map(Arg::from));
-                if let Some((place, revision)) = revision_place.zip(revision) {
-                    args[start + place] = Arg::Integer(revision);
+                for (place, value) in places.into_iter().zip(set).filter_map(|(place, value)| place.zip(value)) {
+                    args[start + place] = Arg::Integer(value);
                 }
             }
             run(connection, self.texts.of(kind, table, length), args).await?;
