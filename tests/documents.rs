@@ -4,7 +4,10 @@ mod repository;
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt};
 
-use crewline::settings::Settings;
+use crewline::{
+    apps::{App, Files},
+    settings::Settings,
+};
 
 use self::repository::{read, root, rust_files};
 
@@ -48,8 +51,33 @@ fn the_operators_guide_lists_every_setting_as_it_is() {
 }
 
 #[test]
+fn the_guide_to_apps_tells_every_key_and_its_examples_are_an_app() {
+    let guide = read("docs/apps.md");
+    let code = read("src/apps/yaml.rs");
+    let known = code.split("struct CollectionFile {").nth(1).unwrap().split("\n}").next().unwrap();
+    let known: Vec<&str> = known.lines().filter_map(|line| line.trim().strip_prefix("pub(super) ")?.split(':').next()).collect();
+    let collection = section(&guide, "## A collection");
+    let told: Vec<&str> =
+        collection.lines().skip_while(|line| !line.starts_with("| key |")).skip(2).map_while(|line| line.split('`').nth(1)).collect();
+    let sorted = |mut keys: Vec<&str>| {
+        keys.sort_unstable();
+        keys.join(" ")
+    };
+    assert_eq!(sorted(told), sorted(known));
+
+    let mut files: Files = App::built_in().files.into_iter().filter(|(path, _)| !path.starts_with("collections/")).collect();
+    let examples = guide.split("\n```yaml\n").collect::<Vec<_>>();
+    for pair in examples.windows(2) {
+        let path = pair[0].trim_end().rsplit('`').nth(1).unwrap();
+        files.insert(path.to_owned(), pair[1].split("\n```").next().unwrap().to_owned());
+    }
+    let app = App::from_files(files).unwrap_or_else(|problems| panic!("{problems:?}"));
+    assert_eq!((app.collections.len(), app.seed.len()), (2, 2));
+}
+
+#[test]
 fn links_between_the_documents_lead_somewhere() {
-    for document in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/operating.md"] {
+    for document in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/apps.md", "docs/operating.md"] {
         let folder = root().join(document).parent().unwrap().to_owned();
         for link in read(document).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let target = link.split('#').next().unwrap();

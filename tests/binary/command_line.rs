@@ -12,7 +12,7 @@ const ADDRESS: &str = "ada@example.com";
 #[test]
 fn help_teaches_every_command_and_ends_with_0() {
     let help = ended(&mut crewline(&["--help"]), 0);
-    for command in ["serve", "run", "follow", "call", "user add"] {
+    for command in ["serve", "run", "follow", "call", "user add", "app check", "types"] {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         assert!(help.contains(words[0]), "{help}");
         assert!(ended(&mut crewline(&words), 0).contains("Examples:"), "{command} has no examples");
@@ -26,6 +26,20 @@ fn what_is_typed_wrongly_ends_with_2_and_says_what_is_possible() {
     assert!(ended(&mut crewline(&["call", "auth.me", "[1]"]), 2).contains("JSON object"));
     assert!(ended(&mut crewline(&["run", "review", "--input-file", "page=/nowhere"]), 2).contains("/nowhere"));
     assert!(ended(&mut crewline(&["call", "auth.me", "--url", "http://127.0.0.1:1"]), 2).contains("ws://"));
+}
+
+#[test]
+fn an_app_is_checked_and_its_types_are_written_without_a_server() {
+    let kp = concat!(env!("CARGO_MANIFEST_DIR"), "/apps/kp");
+    let said = String::from_utf8(output(&mut crewline(&["app", "check", kp]), 0).stdout).unwrap();
+    assert!(said.starts_with("kp: 7 collections, 10 seed records, 1 crew; version "), "{said}");
+    let types = String::from_utf8(output(&mut crewline(&["types", "--app", kp]), 0).stdout).unwrap();
+    assert_eq!(types, std::fs::read_to_string(format!("{kp}/types.ts")).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("collections")).unwrap();
+    std::fs::write(folder.path().join("collections/notes.yaml"), "title: Notes\nschema: {type: object}\n").unwrap();
+    let said = ended(&mut crewline(&["app", "check", folder.path().to_str().unwrap()]), 2);
+    assert!(said.contains("collections/notes.yaml:2:9: `schema` needs `properties`: a field each"), "{said}");
 }
 
 #[test]
