@@ -53,6 +53,8 @@ pub(super) fn read(folder: &Path) -> Result<Files, Vec<Problem>> {
                 }
             }
         }
+        // That there is no crew is told with whatever else is wrong.
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => problems.push(Problem::at("crews", 1, 1, format!("the folder can't be read: {error}"))),
     }
     if problems.is_empty() { Ok(files) } else { Err(problems) }
