@@ -31,4 +31,6 @@ pub mod stream;
 pub mod sweep;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod truth;
 pub mod workspaces;

@@ -123,9 +123,14 @@ impl Stage {
 
 /// A node's rooms on this store.
 pub(crate) async fn node(settings: Settings, clock: Clock, store: Store, hub: Hub, feeds: Feeds) -> Node {
+    node_of(App::built_in(), settings, clock, store, hub, feeds).await
+}
+
+/// The same, serving this app.
+pub(crate) async fn node_of(app: App, settings: Settings, clock: Clock, store: Store, hub: Hub, feeds: Feeds) -> Node {
     let key = SigningKey::from_seed([7; 32]);
     let access = Access::with_key(&key, CHEAP, Threads::None, store.clone(), clock.clone(), &settings).unwrap();
-    let apps = Apps::serve(App::built_in(), &store, START).await.unwrap();
+    let apps = Apps::serve(app, &store, START).await.unwrap();
     let limits = Limits::new(&settings);
     let live = Live::new(feeds, store.clone());
     let services = Arc::new(Services { settings, clock, store, hub, live, access, apps, limits });

@@ -15,7 +15,10 @@ use tokio::{
 };
 
 use super::{Connection, Done, Ended, Phase, Place};
-use crate::access::{Identity, Refused};
+use crate::{
+    access::{Identity, Refused},
+    context::Services,
+};
 
 /// A client connects anew after a random time up to this, which doubles up to the maximum.
 const RECONNECT: Reconnect = Reconnect { base_ms: 250, max_ms: 30_000 };
@@ -47,7 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
                 build: option_env!("CREWLINE_BUILD").unwrap_or("source").into(),
             },
             now_at: services.clock.now(),
-            epoch: services.store.epoch().to_owned(),
+            epoch: epoch(services),
             principal: identity.as_ref().map(|identity| identity.principal.clone()),
             limits: Limits {
                 message_bytes: MESSAGE_BYTES as u64,
@@ -71,4 +74,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
         }
         Ok(())
     }
+}
+
+/// Names the database's incarnation, and the rules by which it is read: by those of another version of the app, what a client has is
+/// not what it may see.
+fn epoch(services: &Services) -> String {
+    let version = &services.apps.current().version;
+    format!("{}-{}", services.store.epoch(), version.get(..16).unwrap_or(version))
 }

@@ -160,7 +160,7 @@ impl Feed {
                     None => shared.in_doubt(),
                 }
             }
-            let Some(due) = shared.read_due(bounds.gather) else { continue };
+            let Some(due) = shared.read_due(now, bounds.gather) else { continue };
             if reads.len() >= READS {
                 continue;
             }

@@ -179,12 +179,12 @@ impl Shared {
         }
     }
 
-    /// When it is to be read, if it is.
-    pub(super) fn read_due(&self, gather: Duration) -> Option<Instant> {
+    /// When it is to be read, if it is; `now`: at once.
+    pub(super) fn read_due(&self, now: Instant, gather: Duration) -> Option<Instant> {
         let state = self.lock();
         (state.reading == Reading::Wanted && state.end.is_none()).then(|| {
             // What takes long is not done all the time.
-            state.began.map_or_else(Instant::now, |began| began + state.took + gather.max(4 * state.took))
+            state.began.map_or(now, |began| began + state.took + gather.max(4 * state.took))
         })
     }
 

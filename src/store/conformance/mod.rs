@@ -5,7 +5,7 @@ mod crowd;
 mod healing;
 mod likeness;
 mod log;
-mod place;
+pub(crate) mod place;
 mod rows;
 pub(crate) mod schema;
 
