@@ -129,7 +129,8 @@ fn sources() -> Vec<(PathBuf, String)> {
     let for_tests = |path: &Path| {
         let room = path.strip_prefix(&src).ok().and_then(|inner| inner.iter().next());
         path.ends_with("tests.rs")
-            || room.is_some_and(|room| ["testing.rs", "testing", "entities.rs", "simulation.rs"].iter().any(|name| room == *name))
+            || room
+                .is_some_and(|room| ["testing.rs", "testing", "entities.rs", "simulation.rs", "truth.rs"].iter().any(|name| room == *name))
     };
     rust_files(&src).into_iter().filter(|(path, _)| !for_tests(path)).collect()
 }

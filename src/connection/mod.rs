@@ -4,8 +4,6 @@
 mod asking;
 mod deadlines;
 mod following;
-#[cfg(test)]
-mod live_tests;
 mod opening;
 mod outbox;
 mod presence;

@@ -3,6 +3,8 @@
 
 mod log;
 mod query;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{HashMap, VecDeque},
