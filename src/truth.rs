@@ -81,6 +81,7 @@ async fn on_every_seed(database: Database) {
 /// A server on a database, which may be started anew.
 struct World<'a> {
     place: &'a Place,
+    clock: Clock,
     node: Node,
     /// The roles that people had, from which revision on.
     roles: HashMap<String, Vec<(Revision, Role)>>,
@@ -112,17 +113,18 @@ enum Answer {
 
 impl<'a> World<'a> {
     async fn open(place: &'a Place, seed: u64) -> Self {
-        Self { place, node: Self::node(place, seed).await, roles: HashMap::new() }
+        let clock = Clock::simulated(seed, START);
+        Self { place, node: Self::node(place, clock.clone()).await, clock, roles: HashMap::new() }
     }
 
-    async fn node(place: &Place, seed: u64) -> Node {
+    async fn node(place: &Place, clock: Clock) -> Node {
         let settings = Settings { gather_ms: 1, live_history_bytes: 4_096, ..Settings::default() };
         let (hub, feeds) = (Hub::new(1 << 16), Feeds::new(&settings));
         let store = place.open_telling(tell(&hub, &feeds)).await.unwrap();
         let mut files: Files = App::built_in().files;
         files.insert("collections/notes.yaml".into(), NOTES.into());
         let app = App::from_files(files).unwrap();
-        testing::node_of(app, settings, Clock::simulated(seed, START), store, hub, feeds).await
+        testing::node_of(app, settings, clock, store, hub, feeds).await
     }
 
     async fn play(&mut self, seed: u64) {
@@ -150,7 +152,7 @@ impl<'a> World<'a> {
                 }
                 17..19 => self.change_role(&mut dice, &people).await,
                 _ if dice.random_bool(0.3) => {
-                    self.restart(seed).await;
+                    self.restart().await;
                     let mut again = Vec::new();
                     for Follower { person, op, input, answer, position, over, .. } in std::mem::take(&mut followers) {
                         let had = answer.filter(|_| over.is_none()).map(|answer| (answer, position));
@@ -279,9 +281,9 @@ impl<'a> World<'a> {
         }
     }
 
-    async fn restart(&mut self, seed: u64) {
+    async fn restart(&mut self) {
         self.node.services.store.close().await;
-        self.node = Self::node(self.place, seed + 1_000).await;
+        self.node = Self::node(self.place, self.clock.clone()).await;
     }
 
     async fn follow(

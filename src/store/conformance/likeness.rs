@@ -108,10 +108,19 @@ fn member(number: u32, of: u32, who: u32) -> Member {
         revision: Revision(0),
         created_at: Millis(1),
         updated_at: Millis(1),
+        name: String::new(),
+        email: String::new(),
     }
 }
 
 fn workspace_row(number: u32, name: &str, revision: i64) -> Workspace {
     let id: WorkspaceId = workspace(number);
-    Workspace { id, name: name.to_owned(), revision: Revision(revision), created_at: Millis(1), updated_at: Millis(1) }
+    Workspace {
+        id,
+        name: name.to_owned(),
+        revision: Revision(revision),
+        changed_revision: Revision(0),
+        created_at: Millis(1),
+        updated_at: Millis(1),
+    }
 }

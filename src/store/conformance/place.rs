@@ -109,6 +109,8 @@ entity! {
         name: String,
         /// The counter.
         revision: Revision,
+        /// That of the last change of the row.
+        changed_revision: Revision,
         /// Made.
         created_at: Millis,
         /// Changed.
@@ -133,6 +135,8 @@ entity! {
         title: String,
         /// Who.
         created_by: UserId,
+        /// Since when it is out of the way.
+        archived_at: Option<Millis>,
     }
 }
 
@@ -147,6 +151,10 @@ entity! {
         user_id: UserId,
         /// Role.
         role: String,
+        /// Name.
+        name: String,
+        /// Address.
+        email: String,
         /// Revision.
         revision: Revision,
         /// Made.
@@ -193,12 +201,20 @@ pub(super) fn session(number: u32, workspace_id: WorkspaceId, title: &str) -> Se
         updated_at: Millis(2),
         title: title.to_owned(),
         created_by: id(UserId::new, 1),
+        archived_at: None,
     }
 }
 
 /// A commit that makes a workspace.
 pub(super) fn make(workspace: WorkspaceId) -> Commit {
-    let row = Workspace { id: workspace, name: "W".to_owned(), revision: Revision(0), created_at: Millis(1), updated_at: Millis(1) };
+    let row = Workspace {
+        id: workspace,
+        name: "W".to_owned(),
+        revision: Revision(0),
+        changed_revision: Revision(0),
+        created_at: Millis(1),
+        updated_at: Millis(1),
+    };
     Commit::in_workspace(workspace).put(&row)
 }
 
