@@ -244,11 +244,11 @@ impl Compiler<'_> {
                 }
                 Ok(plain(GroupBy::Bounds(term.clone(), bounds.clone())))
             }
-            Group::Ref { r#ref } => {
-                let (placed, term) = scalar(r#ref, "ref")?;
+            Group::Ref { r#ref: name } => {
+                let (placed, term) = scalar(name, "ref")?;
                 let noun = placed.field.refers.as_deref().and_then(|name| (self.nouns)(name)).filter(|noun| noun.title.is_some());
                 let noun = noun.ok_or_else(|| {
-                    Fault::invalid(format!("{path}.ref"), "field", format!("`{}` refers to nothing that has a title", r#ref))
+                    Fault::invalid(format!("{path}.ref"), "field", format!("`{name}` refers to nothing that has a title"))
                 })?;
                 let noun = Referred { visible: (noun.visible)(self.identity), noun };
                 referred.push(noun.clone());

@@ -65,7 +65,7 @@ impl fmt::Debug for Noun {
 impl Noun {
     /// A noun whose fields are the columns of its entity's table that have their names, and whose rows belong to a workspace.
     pub fn of<E: Entity>(description: &'static Description, encode: impl Fn(E) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        let fields = description.fields.iter().map(|field| PlacedField::column(field, field.name.clone()));
+        let fields = description.fields.iter().map(PlacedField::own);
         Self {
             name: description.name.into(),
             table: E::TABLE,
@@ -88,7 +88,7 @@ impl Noun {
     #[must_use]
     pub fn in_column(mut self, field: &str, column: &'static str) -> Self {
         for placed in self.fields.iter_mut().filter(|placed| placed.field.name == field) {
-            *placed = PlacedField::column(&placed.field, column.into());
+            *placed = PlacedField::column(&placed.field, column);
         }
         self
     }
@@ -118,14 +118,17 @@ impl Noun {
 }
 
 impl PlacedField {
-    /// A field in a column.
-    pub fn column(field: &Field, column: Cow<'static, str>) -> Self {
-        // A description is static, and so are the names of its columns.
-        let source = match column {
-            Cow::Borrowed(column) => Some(Source::Column(column)),
-            Cow::Owned(_) => None,
-        };
-        Self { field: field.clone(), term: source.and_then(|source| term(field, source)) }
+    /// A field in the column of its name.
+    pub fn own(field: &Field) -> Self {
+        match field.name {
+            Cow::Borrowed(column) => Self::column(field, column),
+            // A description is static, and so are the names of its columns.
+            Cow::Owned(_) => Self { field: field.clone(), term: None },
+        }
+    }
+    /// A field in a column of another name.
+    pub fn column(field: &Field, column: &'static str) -> Self {
+        Self { field: field.clone(), term: term(field, Source::Column(column)) }
     }
     /// A field that is a key of a JSON column.
     pub fn key(field: &Field, column: &'static str) -> Self {

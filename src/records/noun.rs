@@ -59,6 +59,6 @@ fn indexes_of(collection: &Collection) -> impl Iterator<Item = Index> {
 /// The row's own fields, then those of the data.
 fn fields(collection: &Collection) -> Vec<PlacedField> {
     let own = record::NOUN.fields.iter().filter(|field| ROW_FIELDS.contains(&field.name.as_ref()));
-    let own = own.map(|field| PlacedField::column(field, field.name.clone()));
+    let own = own.map(PlacedField::own);
     own.chain(collection.fields.iter().map(|field| PlacedField::key(field, DATA))).collect()
 }

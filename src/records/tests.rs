@@ -334,7 +334,7 @@ async fn records_are_read_as_every_noun_is_and_only_by_who_may_see_them() {
         let input: List = serde_json::from_value(input).unwrap();
         dispatch::read(node.context(Some(who)), input).await.map(|answer| answer.output.items).map_err(fault)
     };
-    assert_eq!(list(&ben, json!({"collection": "diaries"})).await.unwrap(), [mine.clone()]);
+    assert_eq!(list(&ben, json!({"collection": "diaries"})).await.unwrap(), std::slice::from_ref(&mine));
     assert_eq!(list(&vic, json!({"collection": "diaries"})).await.unwrap(), []);
     let texts = |records: Vec<Record>| records.into_iter().map(|record| record.data["text"].clone()).collect::<Vec<_>>();
     let sorted = json!({"collection": "notes", "sort": [{"field": "text", "descending": true}]});

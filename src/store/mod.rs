@@ -74,7 +74,7 @@ pub struct Store(Arc<Backing>);
 
 enum Backing {
     Memory { memory: Arc<Memory>, tell: Tell, closed: AtomicBool },
-    Sql(Sql),
+    Sql(Box<Sql>),
 }
 
 /// Rows and revisions as they were at one moment.
@@ -102,8 +102,8 @@ impl Store {
     pub async fn open(location: &Location, tell: Tell) -> Result<Self, StoreError> {
         let backing = match location {
             Location::Memory => Backing::Memory { memory: Arc::default(), tell, closed: AtomicBool::new(false) },
-            Location::Sqlite(file) => Backing::Sql(Sql::open_sqlite(file, true, &tell).await?),
-            Location::Postgres(url) => Backing::Sql(Sql::open_postgres(url, &tell).await?),
+            Location::Sqlite(file) => Backing::Sql(Sql::open_sqlite(file, true, &tell).await?.into()),
+            Location::Postgres(url) => Backing::Sql(Sql::open_postgres(url, &tell).await?.into()),
         };
         Ok(Self(Arc::new(backing)))
     }
@@ -116,7 +116,7 @@ impl Store {
     pub async fn open_beside(location: &Location) -> Result<Self, StoreError> {
         let nobody: Tell = Arc::new(|_| {});
         match location {
-            Location::Sqlite(file) => Ok(Self(Arc::new(Backing::Sql(Sql::open_sqlite(file, false, &nobody).await?)))),
+            Location::Sqlite(file) => Ok(Self(Arc::new(Backing::Sql(Sql::open_sqlite(file, false, &nobody).await?.into())))),
             Location::Postgres(_) | Location::Memory => Self::open(location, nobody).await,
         }
     }

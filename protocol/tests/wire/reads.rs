@@ -14,12 +14,14 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 /// The fault's path and code, and its message.
+#[expect(clippy::needless_pass_by_value, reason = "a literal is written where it is asked for")]
 fn refused<T: DeserializeOwned + Debug>(value: Value) -> (String, String, String) {
     let fault = Body::own(&encode(&value)).decode::<T>().unwrap_err();
     let field = fault.fields.into_iter().next().unwrap();
     (field.path, field.code, field.message)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a literal is written where it is asked for")]
 #[track_caller]
 fn stands_as<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T, wire: Value) {
     assert_eq!(serde_json::to_value(value).unwrap(), wire);
