@@ -9,6 +9,7 @@ mod screen;
 mod serve;
 mod show;
 mod user;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ Examples:
   export CREWLINE_EMAIL=ada@example.com       the password is asked for, or in CREWLINE_PASSWORD
   crewline run review --input-file page=article.html --input name=article.html
   crewline follow RUN                         the same run from any terminal, live or after its end
+  crewline watch run --sort -created_at       the workspace's runs, kept true in place
   crewline call run.list '{\"limit\": 5}' --json | jq .items[].status";
 
 /// The server between a front end and its crew of AI agents, and a client of it.
@@ -50,6 +52,8 @@ enum Command {
     Run(run::Run),
     /// Show a run: from its start, live, or after its end.
     Follow(run::Follow),
+    /// Show rows that stay true: of a noun, or of one of the app's collections.
+    Watch(watch::Watch),
     /// Ask for one operation and print its answer.
     Call(call::Call),
     /// Look at an app's folder before it is served.
@@ -153,6 +157,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(serve) => on_threads(serve.run()),
         Command::Run(run) => on_one_thread(run.run()),
         Command::Follow(follow) => on_one_thread(follow.run()),
+        Command::Watch(watch) => on_one_thread(watch.run()),
         Command::Call(call) => on_one_thread(call.run()),
         Command::App(app) => app.run(),
         Command::Types(types) => types.run(),

@@ -4,11 +4,12 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use super::{
     Failure,
-    show::{Style, shortened},
+    show::{Ink, Room, Style, shortened},
 };
 
-/// Columns where there is no terminal to ask.
+/// Columns and lines where there is no terminal to ask.
 const COLUMNS: usize = 80;
+const LINES: usize = 24;
 
 /// Standard output, as far as it is one for people.
 pub(crate) struct Screen {
@@ -19,6 +20,8 @@ pub(crate) struct Screen {
     at_line_start: bool,
     /// Whether the standing line is there now.
     stands: bool,
+    /// Lines of the block that was shown last.
+    drawn: usize,
 }
 
 impl Screen {
@@ -28,11 +31,37 @@ impl Screen {
         let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let style = if is_terminal && !wants_none { Style::Coloured } else { Style::Plain };
         let columns = if is_terminal { terminal_size::terminal_size().map(|(width, _)| width.0.into()) } else { None };
-        Self { is_terminal, style, columns: columns.filter(|columns| *columns > 0).unwrap_or(COLUMNS), at_line_start: true, stands: false }
+        Self {
+            is_terminal,
+            style,
+            columns: columns.filter(|columns| *columns > 0).unwrap_or(COLUMNS),
+            at_line_start: true,
+            stands: false,
+            drawn: 0,
+        }
     }
     /// Whether the last line is whole.
     pub(crate) fn is_at_line_start(&self) -> bool {
         self.at_line_start
+    }
+    /// Whether there is one to draw on.
+    pub(crate) const fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+    /// How much a block may take now, the line below it left out: people make terminals larger and smaller.
+    pub(crate) fn room(&self) -> Room {
+        let size = terminal_size::terminal_size().map(|(width, height)| (usize::from(width.0), usize::from(height.0)));
+        let (columns, lines) = size.filter(|(columns, lines)| *columns > 0 && *lines > 0).unwrap_or((COLUMNS, LINES));
+        // One of each less than there are: a full line would wrap, and a full screen scroll.
+        Room { columns: columns.saturating_sub(1).max(1), lines: lines.saturating_sub(2).max(1) }
+    }
+    /// Shows a block, and below it where things stand, in the place of the block that was shown last.
+    pub(crate) fn replace(&mut self, block: &str, standing: &str) -> Result<(), Failure> {
+        let room = self.room();
+        let up = if self.drawn > 0 { format!("\x1b[{}A\r\x1b[J", self.drawn) } else { String::new() };
+        let standing = self.style.paint(Ink::Faint, &shortened(standing, room.columns));
+        self.drawn = block.lines().count() + 1;
+        print(&format!("{up}{block}{standing}\n"))
     }
     /// Adds text, and shows where things stand below it while no line is being written.
     pub(crate) fn add(&mut self, text: &str, standing: &str) -> Result<(), Failure> {
@@ -47,7 +76,7 @@ impl Screen {
         }
         if self.is_terminal && self.at_line_start && !standing.is_empty() {
             // One column less than there are: a full line would wrap, and could not be taken back.
-            out.push_str(&self.style.paint(super::show::Ink::Faint, &shortened(standing, self.columns - 1)));
+            out.push_str(&self.style.paint(Ink::Faint, &shortened(standing, self.columns - 1)));
             self.stands = true;
         }
         print(&out)

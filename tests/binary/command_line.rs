@@ -1,6 +1,9 @@
 //! The command line as scripts and people meet it: what goes to which output, and with which code it ends.
 
-use std::process::{Command, Output, Stdio};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Output, Stdio},
+};
 
 use crate::{
     people::{register, start_review},
@@ -12,7 +15,7 @@ const ADDRESS: &str = "ada@example.com";
 #[test]
 fn help_teaches_every_command_and_ends_with_0() {
     let help = ended(&mut crewline(&["--help"]), 0);
-    for command in ["serve", "run", "follow", "call", "user add", "app check", "types"] {
+    for command in ["serve", "run", "follow", "watch", "call", "user add", "app check", "types"] {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         assert!(help.contains(words[0]), "{help}");
         assert!(ended(&mut crewline(&words), 0).contains("Examples:"), "{command} has no examples");
@@ -68,6 +71,30 @@ async fn a_run_is_shown_to_its_end_and_again_by_following_it() {
     let shown = String::from_utf8(output(&mut asking(&server, &token, &["follow", id]), 0).stdout).unwrap();
     assert!(shown.contains("simulated"), "what a simulated model says is not labelled:\n{shown}");
     assert!(!shown.contains('\u{1b}'), "escapes in a pipe:\n{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watched_rows_come_as_they_are_and_then_as_they_change() {
+    let server = Server::start(Database::Sqlite, &[]).await;
+    let token = register(&server).await.access_token;
+    let create = |title: &str| {
+        let input = serde_json::json!({ "title": title }).to_string();
+        output(&mut asking(&server, &token, &["call", "session.create", &input]), 0)
+    };
+    create("there before");
+    let mut watching = asking(&server, &token, &["watch", "session", "--sort", "title"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().unwrap().unwrap();
+    let first = next();
+    assert!(first.starts_with("= ") && first.contains("title=\"there before\""), "{first}");
+    create("made meanwhile");
+    let second = next();
+    assert!(second.starts_with("+ ") && second.contains("title=\"made meanwhile\""), "{second}");
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+
+    let refused = ended(&mut asking(&server, &token, &["watch", "session", "--sort", "colour"]), 1);
+    assert!(refused.contains("sort[0].field"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@
 mod facts;
 mod prose;
 mod style;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -16,8 +17,11 @@ use crewline_client::protocol::{
     value::{MicroUsd, Millis, Offset},
 };
 
-pub(crate) use self::style::{Ink, Style, printable, shortened};
 use self::{prose::Prose, style::width};
+pub(crate) use self::{
+    style::{Ink, Style, printable, shortened},
+    table::{Room, fields, row_line, table},
+};
 
 /// Columns before what belongs to a task.
 const INDENT: usize = 2;
