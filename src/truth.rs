@@ -38,7 +38,7 @@ const SEEDS: u64 = 250;
 /// What happens in a seed.
 const STEPS: usize = 40;
 /// A follower that is not told in this time never will be: the seed hangs, and says so.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const NOTES: &str = "\
 title: Notes
