@@ -1616,7 +1616,7 @@ export const NOUNS = {
     schema: {"is":"any value"},
     indexes: {"is":"any value"},
     access: {"is":"any value"},
-    references: {"is":"any value"},
+    references: {"is":"any value","optional":true},
     transitions: {"is":"any value","optional":true},
     singleton: {"filter":true,"is":"text","optional":true,"sort":true},
   },

@@ -133,7 +133,7 @@ reads! {
         Field::other("schema"),
         Field::other("indexes"),
         Field::other("access"),
-        Field::other("references"),
+        Field::other("references").optional(),
         Field::other("transitions").optional(),
         Field::text("singleton").optional(),
     ]
