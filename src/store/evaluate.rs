@@ -202,12 +202,7 @@ fn measure(Measured { measure, only }: &Measured, rows: &[&Row]) -> Value {
     match measure {
         Measure::Count => Value::Integer(i64::try_from(rows.count()).unwrap_or(i64::MAX)),
         Measure::Sum(term) => sum(&present(term), term.kind),
-        Measure::Avg(term) => {
-            let numbers: Vec<f64> = present(term).iter().filter_map(real).collect();
-            #[expect(clippy::cast_precision_loss, reason = "no group has so many rows")]
-            let mean = (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64);
-            mean.map_or(Value::Null, Value::Real)
-        }
+        Measure::Avg(term) => mean(&present(term)),
         Measure::Min(term) => present(term).into_iter().min_by(order).unwrap_or(Value::Null),
         Measure::Max(term) => present(term).into_iter().max_by(order).unwrap_or(Value::Null),
         Measure::Percentile(term, percent) => {
@@ -217,6 +212,18 @@ fn measure(Measured { measure, only }: &Measured, rows: &[&Row]) -> Value {
             present.into_iter().nth(rank.saturating_sub(1)).unwrap_or(Value::Null)
         }
     }
+}
+
+/// Integers are added up as integers: the largest of them would take the smallest's place in a float.
+fn mean(present: &[Value]) -> Value {
+    if present.is_empty() {
+        return Value::Null;
+    }
+    let integers: i128 = present.iter().map(|value| if let Value::Integer(integer) = value { i128::from(*integer) } else { 0 }).sum();
+    let reals: f64 = present.iter().map(|value| if let Value::Real(real) = value { *real } else { 0.0 }).sum();
+    #[expect(clippy::cast_precision_loss, reason = "a mean is a float, and no group has so many rows")]
+    let mean = (integers as f64 + reals) / present.len() as f64;
+    Value::Real(mean)
 }
 
 fn sum(present: &[Value], kind: Kind) -> Value {

@@ -6,6 +6,9 @@ mod healing;
 mod likeness;
 mod log;
 pub(crate) mod place;
+mod random_reads;
+mod reads;
+pub(in crate::store) mod records;
 mod rows;
 pub(crate) mod schema;
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use crewline_protocol::value::{MemberId, Millis, MutationKey, Offset, Revision, RunId, SessionId, UserId, WorkspaceId};
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Connection, Executor, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
     entity,
@@ -21,7 +21,7 @@ pub(crate) enum Database {
 
 /// An empty database that a test has to itself.
 pub(crate) struct Place {
-    pub(super) location: Location,
+    pub(in crate::store) location: Location,
     told: Arc<Mutex<Vec<Told>>>,
     memory: Mutex<Option<Store>>,
     _folder: Option<tempfile::TempDir>,
@@ -57,6 +57,31 @@ impl Place {
         };
         *self.memory.lock().unwrap() = Some(store.clone()).filter(|_| self.location == Location::Memory);
         Ok(store)
+    }
+
+    /// Which database it is on.
+    pub(super) fn database(&self) -> Database {
+        match &self.location {
+            Location::Memory => Database::Memory,
+            Location::Sqlite(_) => Database::Sqlite,
+            Location::Postgres(_) => Database::Postgres,
+        }
+    }
+
+    /// The names of all indexes.
+    pub(super) async fn indexes(&self) -> Vec<String> {
+        match &self.location {
+            Location::Memory => Vec::new(),
+            Location::Sqlite(file) => {
+                let mut connection = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file)).await.unwrap();
+                let sql = "SELECT name FROM sqlite_schema WHERE type = 'index'";
+                sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap()
+            }
+            Location::Postgres(url) => {
+                let sql = "SELECT indexname::text FROM pg_indexes WHERE schemaname = current_schema()";
+                sqlx::query_scalar(sql).fetch_all(&mut PgConnection::connect(url).await.unwrap()).await.unwrap()
+            }
+        }
     }
 
     /// What was told since the last time.
@@ -171,7 +196,7 @@ pub(super) fn id<I>(new: fn(Millis, [u8; 10]) -> I, number: u32) -> I {
     new(Millis(1_700_000_000_000 + i64::from(number)), random)
 }
 
-pub(super) fn workspace(number: u32) -> WorkspaceId {
+pub(in crate::store) fn workspace(number: u32) -> WorkspaceId {
     id(WorkspaceId::new, number)
 }
 

@@ -104,6 +104,8 @@ impl Options {
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
             ("enable_material", "off"),
+            // A plan that has no index seems so dear then that it would be compiled, for longer than it runs.
+            ("jit", "off"),
         ];
         let options = match options.get_application_name() {
             Some(_) => options,

@@ -5,6 +5,8 @@ mod driver;
 mod facts;
 mod lock;
 mod order;
+#[cfg(test)]
+mod plans;
 mod query;
 mod read;
 mod readers;
@@ -138,6 +140,10 @@ impl Sql {
     /// Makes indexes, on a connection of its own: it may take long.
     pub(super) async fn index(&self, indexes: &[Index]) -> Result<(), StoreError> {
         let (dialect, mut connection) = (self.options.dialect(), self.options.connect(Purpose::Write).await?);
+        if dialect == Dialect::Postgres {
+            // Nodes that start at once would each make the same index, and all but one fail. Held until the connection ends.
+            connection.execute("SELECT pg_advisory_lock(hashtext('crewline indexes'))").await?;
+        }
         let wanted = indexes.iter().map(|index| read::index(dialect, index)).collect::<Result<Vec<_>, _>>()?;
         let there: Vec<String> = connection
             .run(&read::indexes(dialect))
@@ -185,7 +191,15 @@ impl SqlSnapshot {
 
 impl SqlSnapshot {
     pub(super) async fn read(&mut self, read: &Read) -> Result<Vec<Vec<Value>>, StoreError> {
-        Ok(self.0.run(&read::read(self.1, read)?).await?)
+        let mut rows = Vec::new();
+        for statement in 0..read::statements(read) {
+            let missing = read.limit.saturating_sub(rows.len());
+            if missing == 0 {
+                break;
+            }
+            rows.append(&mut self.0.run(&read::read(self.1, read, statement, missing)?).await?);
+        }
+        Ok(rows)
     }
 
     pub(super) async fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Vec<Vec<Value>>, StoreError> {

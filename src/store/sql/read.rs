@@ -25,22 +25,65 @@ struct Writer<'a> {
     out: Builder<'a>,
 }
 
-pub(super) fn read(dialect: Dialect, read: &Read) -> Result<Query<'_>, StoreError> {
+/// A stretch of an order, which an index holds in one piece: rows that share the key's first values and come after it by the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stretch {
+    /// How many of the key's values are shared.
+    shared: usize,
+    /// How its rows come after the key.
+    then: Then,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// By the primary key: all values are shared.
+    Primary,
+    /// By the next value, which goes further.
+    Further,
+    /// By the next value, which is absent.
+    Absent,
+}
+
+/// How many statements a read takes at most, one after another, until it has all its rows: one, or after a key one a stretch. Asked
+/// for all at once, neither database would enter an index at the key.
+pub(super) fn statements(read: &Read) -> usize {
+    read.after.as_ref().map_or(1, |after| stretches(&read.order, after).len())
+}
+
+/// One of the [`statements`] of a read, for so many rows.
+pub(super) fn read(dialect: Dialect, read: &Read, statement: usize, limit: usize) -> Result<Query<'_>, StoreError> {
     let mut writer = Writer::new(dialect, read.table);
     writer.out.push(&format!("SELECT {} FROM {} WHERE ", names(read.table), read.table.name));
     writer.predicate(&read.predicate)?;
-    if let Some(after) = &read.after {
-        writer.out.push(" AND ");
-        writer.after(&read.order, after)?;
-    }
+    let stretch = match &read.after {
+        Some(after) => {
+            let stretch = stretches(&read.order, after).get(statement).copied().ok_or_else(no_such_place)?;
+            writer.after(&read.order, after, stretch)?;
+            Some(stretch)
+        }
+        None => None,
+    };
     writer.out.push(" ORDER BY ");
-    for order in &read.order {
-        writer.order(order)?;
-        writer.out.push(", ");
-    }
+    writer.orders(&read.order, stretch)?;
     writer.out.push(primary(read.table));
-    writer.limit(read.limit);
+    writer.limit(limit);
     Ok(writer.out.query(read.table.columns.iter().map(|column| column.kind).collect()))
+}
+
+/// The stretches after a key, in their order.
+fn stretches(orders: &[Order], key: &[Value]) -> Vec<Stretch> {
+    if key.len() != orders.len() + 1 {
+        return Vec::new();
+    }
+    let mut stretches = vec![Stretch { shared: orders.len(), then: Then::Primary }];
+    for (shared, (order, value)) in orders.iter().zip(key).enumerate().rev() {
+        // After what is absent comes nothing else.
+        if *value != Value::Null {
+            stretches.push(Stretch { shared, then: Then::Further });
+            stretches.extend(order.term.optional.then_some(Stretch { shared, then: Then::Absent }));
+        }
+    }
+    stretches
 }
 
 /// The statement for all figures but percentiles, and one for each of those, with their places among the figures.
@@ -57,7 +100,9 @@ pub(super) fn aggregate(dialect: Dialect, aggregate: &Aggregate) -> Result<(Quer
 
 /// Puts percentiles in their places: rows of the groups' values and the percentile.
 pub(super) fn insert(rows: &mut [Vec<Value>], groups: usize, place: usize, percentiles: Vec<Vec<Value>>) {
-    let name = |row: &[Value]| format!("{:?}", &row[..groups]);
+    // The two zeros are one group, named after either.
+    let positive = |value: &Value| if let Value::Real(real) = value { Value::Real(real + 0.0) } else { value.clone() };
+    let name = |row: &[Value]| format!("{:?}", row[..groups].iter().map(positive).collect::<Vec<_>>());
     let mut found: HashMap<String, Value> = HashMap::new();
     for mut row in percentiles {
         if let Some(value) = row.pop() {
@@ -81,6 +126,8 @@ fn figures(dialect: Dialect, aggregate: &Aggregate) -> Result<Query<'_>, StoreEr
             Measure::Count => (format!("COUNT(v{place})"), ColumnKind::Integer),
             Measure::Sum(term) if term.kind == Kind::Real => (format!("SUM(v{place})"), ColumnKind::Real),
             Measure::Sum(_) => (format!("CAST(SUM(v{place}) AS BIGINT)"), ColumnKind::Integer),
+            // PostgreSQL's own mean of floats squares them, which is too much for large ones.
+            Measure::Avg(term) if term.kind == Kind::Real => (format!("SUM(v{place}) / COUNT(v{place})"), ColumnKind::Real),
             Measure::Avg(_) => (format!("CAST(AVG(v{place}) AS DOUBLE PRECISION)"), ColumnKind::Real),
             Measure::Min(term) => (format!("MIN(v{place})"), kind_of(term)),
             Measure::Max(term) => (format!("MAX(v{place})"), kind_of(term)),
@@ -135,16 +182,20 @@ fn percentile<'a>(
 /// The name and the statement of an index.
 pub(super) fn index(dialect: Dialect, index: &Index) -> Result<(String, String), StoreError> {
     let mut writer = Writer::new(dialect, index.table);
-    for order in &index.order {
-        writer.order(order)?;
-        writer.out.push(", ");
-    }
-    let part = match (index.table.divided_by, &index.part) {
-        (Some(column), Some(part)) if is_name(part) => format!(" WHERE {column} = '{part}'"),
-        _ => String::new(),
+    writer.orders(&index.order, None)?;
+    let only = match (index.table.divided_by, &index.part) {
+        (Some(column), Some(part)) if is_name(part) => Some((column, format!(" WHERE {column} = '{part}'"))),
+        _ => None,
     };
+    let part = match (dialect, &only) {
+        // The part's column stands in the index too, though all its rows have the same there: SQLite would else think that what
+        // is absent is found sooner by the index over the part's ids, and read all of them.
+        (Dialect::Sqlite, Some((column, _))) => format!("{column}, "),
+        (Dialect::Postgres, _) | (_, None) => String::new(),
+    };
+    let only = only.map(|(_, only)| only).unwrap_or_default();
     let terms = writer.out.text();
-    let body = format!("ON {} (workspace_id, {terms}{}){part}", index.table.name, primary(index.table));
+    let body = format!("ON {} (workspace_id, {part}{terms}{}){only}", index.table.name, primary(index.table));
     let name = format!("live_{:016x}", fingerprint(&body));
     let sql = format!("CREATE INDEX IF NOT EXISTS {name} {body}");
     Ok((name, sql))
@@ -175,17 +226,13 @@ impl<'a> Writer<'a> {
                 self.out.push(&format!("{} = '{part}'", self.expression(term)?));
                 Ok(())
             }
-            Predicate::Compare(term, comparison, value) => self.present(term, |writer, expression| {
-                writer.out.push(&format!("{expression} {} ", sign(*comparison)));
-                writer.out.arg(value.into());
-            }),
-            Predicate::In(_, values) if values.is_empty() => {
-                self.out.push("1 = 0");
-                Ok(())
-            }
+            // What is absent compares with nothing.
+            Predicate::Compare(_, _, Value::Null) => self.never(),
+            Predicate::Compare(term, comparison, value) => self.compare(term, sign(*comparison), value),
+            Predicate::In(_, values) if values.iter().all(|value| *value == Value::Null) => self.never(),
             Predicate::In(term, values) => self.present(term, |writer, expression| {
                 writer.out.push(&format!("{expression} IN "));
-                writer.out.list(values.iter().map(Arg::from));
+                writer.out.list(values.iter().filter(|value| **value != Value::Null).map(Arg::from));
             }),
             Predicate::Contains(term, value) if term.kind == Kind::List => self.has(term, value),
             Predicate::Contains(term, value) => self.present(term, |writer, expression| {
@@ -197,11 +244,7 @@ impl<'a> Writer<'a> {
                 writer.out.arg(value.into());
                 writer.out.push(") > 0");
             }),
-            Predicate::Absent(term) => {
-                let expression = self.expression(term)?;
-                self.out.push(&format!("({expression} IS NULL)"));
-                Ok(())
-            }
+            Predicate::Absent(term) => self.absent(term),
         }
     }
 
@@ -218,6 +261,11 @@ impl<'a> Writer<'a> {
             self.predicate(predicate)?;
         }
         self.out.push(")");
+        Ok(())
+    }
+
+    fn never(&mut self) -> Result<(), StoreError> {
+        self.out.push("1 = 0");
         Ok(())
     }
 
@@ -240,7 +288,7 @@ impl<'a> Writer<'a> {
     }
 
     fn has(&mut self, term: &Term, value: &'a Value) -> Result<(), StoreError> {
-        let Source::Key(column, key) = &term.source else { return Err(no_list()) };
+        let Source::Key(column, key) = &term.source else { return Err(no_such_place()) };
         let key = checked(key)?;
         match self.dialect {
             Dialect::Sqlite => {
@@ -257,53 +305,63 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Rows that come after the one with this key.
-    fn after(&mut self, orders: &'a [Order], key: &'a [Value]) -> Result<(), StoreError> {
-        let Some((last, values)) = key.split_last().filter(|(_, values)| values.len() == orders.len()) else { return Err(no_list()) };
-        if let Some((first, value)) =
-            orders.first().zip(values.first()).filter(|(first, value)| !first.term.optional && **value != Value::Null)
-        {
-            // Says nothing new; by this alone an index is entered at the right place.
-            let sign = if first.direction == Direction::Ascending { ">=" } else { "<=" };
-            let expression = self.expression(&first.term)?;
-            self.out.push(&format!("{expression} {sign} "));
-            self.out.arg(value.into());
+    /// Rows of a stretch after the one with this key.
+    fn after(&mut self, orders: &'a [Order], key: &'a [Value], stretch: Stretch) -> Result<(), StoreError> {
+        for (order, value) in orders.iter().zip(key).take(stretch.shared) {
             self.out.push(" AND ");
+            match value {
+                Value::Null => self.absent(&order.term)?,
+                value => self.compare(&order.term, "=", value)?,
+            }
         }
-        self.out.push("(");
-        for place in 0..=orders.len() {
-            if place > 0 {
-                self.out.push(" OR ");
+        self.out.push(" AND ");
+        match (stretch.then, orders.get(stretch.shared), key.get(stretch.shared)) {
+            (Then::Primary, None, Some(last)) => {
+                self.out.push(&format!("{} > ", primary(self.table)));
+                self.out.arg(last.into());
+                Ok(())
             }
-            self.out.push("(");
-            for (order, value) in orders.iter().zip(values).take(place) {
-                let expression = self.expression(&order.term)?;
-                if *value == Value::Null {
-                    self.out.push(&format!("{expression} IS NULL AND "));
-                } else {
-                    self.out.push(&format!("{expression} = "));
-                    self.out.arg(value.into());
-                    self.out.push(" AND ");
-                }
+            (Then::Further, Some(order), Some(value)) => {
+                self.compare(&order.term, if order.direction == Direction::Ascending { ">" } else { "<" }, value)
             }
-            match orders.get(place).zip(values.get(place)) {
-                None => {
-                    self.out.push(&format!("{} > ", primary(self.table)));
-                    self.out.arg(last.into());
-                }
-                // After what is absent comes nothing else.
-                Some((_, Value::Null)) => self.out.push("1 = 0"),
-                Some((order, value)) => {
-                    let expression = self.expression(&order.term)?;
-                    let sign = if order.direction == Direction::Ascending { ">" } else { "<" };
-                    self.out.push(&format!("({expression} {sign} "));
-                    self.out.arg(value.into());
-                    self.out.push(&if order.term.optional { format!(" OR {expression} IS NULL)") } else { ")".to_owned() });
-                }
-            }
-            self.out.push(")");
+            (Then::Absent, Some(order), Some(_)) => self.absent(&order.term),
+            _ => Err(no_such_place()),
         }
-        self.out.push(")");
+    }
+
+    fn compare(&mut self, term: &Term, sign: &str, value: &'a Value) -> Result<(), StoreError> {
+        self.present(term, |writer, expression| {
+            writer.out.push(&format!("{expression} {sign} "));
+            writer.out.arg(value.into());
+        })
+    }
+
+    fn absent(&mut self, term: &Term) -> Result<(), StoreError> {
+        let expression = self.expression(term)?;
+        let words = match self.dialect {
+            // The first by which the indexes have it, the second for the value that stands after it there.
+            Dialect::Sqlite if term.optional => format!("({expression} IS NULL) = 1 AND {expression} IS NULL"),
+            Dialect::Sqlite | Dialect::Postgres => format!("{expression} IS NULL"),
+        };
+        self.out.push(&format!("({words})"));
+        Ok(())
+    }
+
+    /// The order of a stretch, or of all rows, each term followed by a comma.
+    fn orders(&mut self, orders: &[Order], stretch: Option<Stretch>) -> Result<(), StoreError> {
+        for (place, order) in orders.iter().enumerate() {
+            match (self.dialect, stretch) {
+                // In what all of a stretch have alike SQLite sees no order, and would sort by it.
+                (Dialect::Sqlite, Some(stretch)) if place < stretch.shared => continue,
+                (Dialect::Sqlite, Some(stretch)) if place == stretch.shared && stretch.then == Then::Absent => continue,
+                (Dialect::Sqlite, Some(stretch)) if place == stretch.shared => {
+                    let present = Order { term: Term { optional: false, ..order.term.clone() }, ..order.clone() };
+                    self.order(&present)?;
+                }
+                _ => self.order(order)?,
+            }
+            self.out.push(", ");
+        }
         Ok(())
     }
 
@@ -331,7 +389,7 @@ impl<'a> Writer<'a> {
                 }
                 GroupBy::Bucket(term, bucket) => {
                     let expression = self.expression(term)?;
-                    self.out.push(&begin(self.dialect, *bucket, &expression));
+                    self.out.push(&begin(*bucket, &expression));
                 }
                 GroupBy::Bounds(term, bounds) => {
                     let expression = self.expression(term)?;
@@ -396,21 +454,28 @@ impl<'a> Writer<'a> {
 }
 
 /// When the span begins in which a time of milliseconds lies. Division and remainder cut towards zero on both databases.
-fn begin(dialect: Dialect, bucket: Bucket, at: &str) -> String {
+fn begin(bucket: Bucket, at: &str) -> String {
     let span = |ms: i64, shift: i64| format!("({at} - (((({at} + {shift}) % {ms}) + {ms}) % {ms}))");
     match bucket {
         Bucket::Hour => span(3_600_000, 0),
         Bucket::Day => span(86_400_000, 0),
         Bucket::Week => span(604_800_000, 259_200_000),
-        Bucket::Month => match dialect {
-            Dialect::Sqlite => {
-                format!("(CAST(strftime('%s', {} / 1000, 'unixepoch', 'start of month') AS INTEGER) * 1000)", span(1_000, 0))
-            }
-            Dialect::Postgres => {
-                format!("CAST(extract(epoch FROM date_trunc('month', to_timestamp({at} / 1000.0) AT TIME ZONE 'UTC')) * 1000 AS BIGINT)")
-            }
-        },
+        Bucket::Month => month(at),
     }
+}
+
+/// The same calendar as the evaluator's, step by step: the databases' own end at years in which times still can lie. The limit
+/// keeps each step from being written out into the next, which would read the time a hundred times.
+fn month(at: &str) -> String {
+    let steps = [
+        format!("({at} - ((({at} % 86400000) + 86400000) % 86400000)) / 86400000 AS days"),
+        "days, (((days + 719468) % 146097) + 146097) % 146097 AS of_era".to_owned(),
+        "days, of_era, (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365 AS year".to_owned(),
+        "days, of_era - (365 * year + year / 4 - year / 100) AS of_year".to_owned(),
+        "(days - (of_year - (153 * ((5 * of_year + 2) / 153) + 2) / 5)) * 86400000".to_owned(),
+    ];
+    let nested = steps.into_iter().reduce(|inner, step| format!("{step} FROM (SELECT {inner} LIMIT 1) AS step"));
+    format!("(SELECT {})", nested.unwrap_or_default())
 }
 
 fn sign(comparison: Comparison) -> &'static str {
@@ -449,7 +514,7 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-'))
 }
 
-fn no_list() -> StoreError {
+fn no_such_place() -> StoreError {
     StoreError::Failed("a read names a list, or a key, that its table has not".into())
 }
 
