@@ -15,6 +15,7 @@ mod writer;
 
 use std::{
     borrow::Cow,
+    collections::BTreeSet,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -141,7 +142,9 @@ impl Sql {
     pub(super) async fn index(&self, indexes: &[Index]) -> Result<(), StoreError> {
         let (dialect, mut connection) = (self.options.dialect(), self.options.connect(Purpose::Write).await?);
         if dialect == Dialect::Postgres {
-            // Nodes that start at once would each make the same index, and all but one fail. Held until the connection ends.
+            // Nodes that start at once would each make the same index, and all but one fail. They wait as long as the one takes, which
+            // holds this until its connection ends.
+            connection.execute("SET lock_timeout = 0").await?;
             connection.execute("SELECT pg_advisory_lock(hashtext('crewline indexes'))").await?;
         }
         let wanted = indexes.iter().map(|index| read::index(dialect, index)).collect::<Result<Vec<_>, _>>()?;
@@ -154,9 +157,14 @@ impl Sql {
                 _ => None,
             })
             .collect();
-        let made = wanted.iter().filter(|(name, _)| !there.contains(name)).map(|(_, sql)| sql.clone());
+        let missing = indexes.iter().zip(&wanted).filter(|(_, (name, _))| !there.contains(name));
+        let tables: BTreeSet<&str> = missing.clone().map(|(index, _)| index.table.name).collect();
+        let made = missing.map(|(_, (_, sql))| sql.clone());
         let gone = there.iter().filter(|name| wanted.iter().all(|(wanted, _)| wanted != *name)).map(|name| format!("DROP INDEX {name}"));
-        for sql in made.chain(gone).collect::<Vec<_>>() {
+        // Until PostgreSQL has looked at what is there it guesses that a workspace has few rows, and would rather sort all of a
+        // million than go along an index.
+        let looked = tables.iter().filter(|_| dialect == Dialect::Postgres).map(|table| format!("ANALYZE {table}"));
+        for sql in made.chain(gone).chain(looked).collect::<Vec<_>>() {
             connection.run(&Query { sql: sql.into(), args: Vec::new(), kinds: Cow::Borrowed(&[]) }).await?;
         }
         connection.close().await;
