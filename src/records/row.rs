@@ -3,9 +3,10 @@
 use crewline_protocol::{
     ROW_BYTES,
     fault::{Fault, FaultCode, Reason},
+    noun::FieldKind,
     operation::Role,
     operations::record::{Data, Record},
-    value::{Millis, RecordId, Revision, UserId, WorkspaceId, encode},
+    value::{MAX_INTEGER, Millis, RecordId, Revision, UserId, WorkspaceId, encode},
 };
 use serde_json::Value;
 
@@ -193,9 +194,26 @@ impl RecordRow {
         if !collection.validator.fits(&data) {
             return Err(Fault::invalid_fields(collection.validator.wrong(&data, "data").into_iter().take(FIELDS).collect()));
         }
+        self.integers_fit(collection)?;
         let bytes = encode(&self.record()).len();
         if bytes > ROW_BYTES {
             return Err(Fault::new(FaultCode::TooLarge, format!("the record would have {bytes} bytes; {ROW_BYTES} are the most")));
+        }
+        Ok(())
+    }
+
+    /// Passes integers that the wire and both databases hold. A schema calls 1e300 an integer too, and one such record would fail
+    /// every list by its field.
+    fn integers_fit(&self, collection: &Collection) -> Result<(), Fault> {
+        #[expect(clippy::cast_precision_loss, reason = "it is exact as a float")]
+        let most = MAX_INTEGER as f64;
+        let integers = collection.fields.iter().filter(|field| matches!(field.kind, FieldKind::Integer | FieldKind::Time));
+        for field in integers {
+            let value = self.data.0.get(field.name.as_ref()).and_then(Value::as_f64);
+            if value.is_some_and(|value| value.abs() > most) {
+                let message = format!("is an integer from -{MAX_INTEGER} to {MAX_INTEGER}");
+                return Err(Fault::invalid(format!("data.{}", field.name), "range", message));
+            }
         }
         Ok(())
     }

@@ -32,6 +32,7 @@ schema:
     text: {type: string, maxLength: 300000}
     status: {enum: [new, seen, gone], default: new}
     mood: {type: string}
+    pages: {type: integer}
     about: {type: string}
     others: {type: array, items: {type: string}}
 references: {about: notes, others: notes}
@@ -159,6 +160,9 @@ async fn data_that_the_schema_refuses_is_told_by_its_paths() {
     assert_eq!(notes.update(&made, None, json!({"text": null})).await.unwrap_err().fields[0].path, "data.text");
     let unknown = notes.create("memos", json!({})).await.unwrap_err();
     assert_eq!(unknown, Fault::invalid("collection", "unknown", "there is no collection `memos`; there are: diaries, notes, rules"));
+    // The wire holds no such integer, but a float that is whole and as large is one to a schema.
+    let endless = notes.create("notes", json!({"text": "x", "pages": 1e300})).await.unwrap_err();
+    assert_eq!((endless.fields[0].path.as_str(), endless.fields[0].code.as_str()), ("data.pages", "range"));
     let large = notes.create("notes", json!({"text": "x".repeat(262_144)})).await.unwrap_err();
     assert_eq!(large.code, FaultCode::TooLarge);
     assert_eq!(notes.stored(made.id).await, Some(made));

@@ -3,6 +3,7 @@
 mod carry;
 mod driver;
 mod facts;
+mod figures;
 mod lock;
 mod order;
 #[cfg(test)]
@@ -211,11 +212,11 @@ impl SqlSnapshot {
     }
 
     pub(super) async fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Vec<Vec<Value>>, StoreError> {
-        let (figures, percentiles) = read::aggregate(self.1, aggregate)?;
+        let (figures, percentiles) = figures::aggregate(self.1, aggregate)?;
         let mut rows = self.0.run(&figures).await?;
         for (place, query) in percentiles {
             let found = self.0.run(&query).await?;
-            read::insert(&mut rows, aggregate.groups.len(), place, found);
+            figures::insert(&mut rows, aggregate.groups.len(), place, found);
         }
         Ok(rows)
     }

@@ -20,8 +20,11 @@ use crate::store::{
 /// So many that no plan but the right one is cheap.
 const RECORDS: u32 = 30_000;
 
-/// An index, and lists that it must serve: filters and orders.
-fn lists() -> Vec<(Index, Vec<(Predicate, Vec<Order>)>)> {
+/// A filter and an order.
+type List = (Predicate, Vec<Order>);
+
+/// An index, and lists that it must serve.
+fn lists() -> Vec<(Index, Vec<List>)> {
     let index = |order: Vec<Order>| Index { table: Record::TABLE, part: Some("items".to_owned()), order };
     let (n, part, note) = (|| key("n", Kind::Integer), || key("part", Kind::Integer), || sure("note", Kind::Text));
     let (all, seven) = (Predicate::default, || Predicate::equal(key("part", Kind::Integer), 7_i64));
