@@ -17,7 +17,7 @@ use crate::{
     apps::{App, Apps},
     clock::Clock,
     context::{Answer, Context, Failure, Services},
-    records,
+    members, records,
     settings::Settings,
     store::{Location, Store},
 };
@@ -29,7 +29,12 @@ use crate::{
 pub async fn register(cx: Context, input: Register) -> Result<Answer<SignedIn>, Failure> {
     cx.services.limits.check_account(&normal_email(&input.email))?;
     let furnish = records::furnish(cx.services.apps.current(), cx.services.clock.clone());
-    let grant = cx.services.access.register(new_user(input, false, furnish), cx.identity.as_deref()).await?;
+    let invited = match &input.invitation {
+        Some(token) => members::is_invited(&cx.services, token, &normal_email(&input.email)).await?,
+        None => false,
+    };
+    let new = NewUser { invited, ..new_user(input, furnish) };
+    let grant = cx.services.access.register(new, cx.identity.as_deref()).await?;
     Ok(signing_in(grant))
 }
 
@@ -127,7 +132,7 @@ pub async fn add_user(location: &Location, app: Option<App>, input: Register, op
     let key = SigningKey::from_seed(clock.random());
     let access = Access::with_key(&key, Cost::STRONG, Threads::Own, store.clone(), clock, &Settings::default());
     let added = match access {
-        Ok(access) => access.add_user(new_user(input, operator, furnish)).await.map_err(Failure::from),
+        Ok(access) => access.add_user(NewUser { operator, ..new_user(input, furnish) }).await.map_err(Failure::from),
         Err(error) => Err(Failure::Error(Box::new(error))),
     };
     store.close().await;
@@ -149,9 +154,9 @@ fn signing_in(grant: Grant) -> Answer<SignedIn> {
     Answer::from(grant.tokens).signing_in(grant.identity)
 }
 
-fn new_user(input: Register, operator: bool, furnish: Furnish) -> NewUser {
-    let Register { email, password, name, workspace } = input;
-    NewUser { email, name, password: password.into(), workspace, operator, furnish }
+fn new_user(input: Register, furnish: Furnish) -> NewUser {
+    let Register { email, password, name, workspace, .. } = input;
+    NewUser { email, name, password: password.into(), workspace, invited: false, operator: false, furnish }
 }
 
 #[cfg(test)]
@@ -186,7 +191,7 @@ pub(crate) mod tests {
 
     pub(crate) fn ada() -> Register {
         let (email, password) = ("ada@example.com".into(), "correct horse".into());
-        Register { email, password, name: "Ada".into(), workspace: None }
+        Register { email, password, name: "Ada".into(), workspace: None, invitation: None }
     }
 
     async fn log_in_ada(services: &Arc<Services>) -> (SignedIn, Arc<Identity>) {

@@ -39,7 +39,7 @@ use crate::{
     auth,
     clock::Clock,
     connection::{self, Node, Place},
-    context::{Context, Services},
+    context::{Context, Failure, Services},
     dispatch::Router,
     hub::Hub,
     limits::Limits,
@@ -140,8 +140,16 @@ pub(crate) async fn node_of(app: App, settings: Settings, clock: Clock, store: S
 /// Registers a person.
 pub(crate) async fn register(node: &Node, email: &str) -> SignedIn {
     let cx = Context { services: node.services.clone(), identity: None, address: ADDRESS, key: None };
-    let input = Register { email: email.into(), password: "correct horse".into(), name: "Ada".into(), workspace: None };
+    let input = Register { email: email.into(), password: "correct horse".into(), name: "Ada".into(), workspace: None, invitation: None };
     auth::register(cx, input).await.unwrap().output
+}
+
+/// What a handler refused with.
+pub(crate) fn fault(failure: Failure) -> Fault {
+    match failure {
+        Failure::Fault(fault) | Failure::Stale(fault) => fault,
+        Failure::Error(error) | Failure::Unavailable(error) => panic!("{error}"),
+    }
 }
 
 /// A place that is free.

@@ -63,7 +63,7 @@ impl Wire {
         let mut wire = Self::open(address, None).await?;
         // Registering again with the same password within a day signs in, so that a database may be used twice.
         let (email, password) = ("load@example.com".into(), "a password for load".into());
-        let input = Register { email, password, name: "Load".into(), workspace: None };
+        let input = Register { email, password, name: "Load".into(), workspace: None, invitation: None };
         wire.call(&input).await
     }
     /// Asks and waits for the reply.

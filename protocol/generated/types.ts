@@ -140,6 +140,11 @@ export type AuthRegister = {
   name: string,
   /** The workspace's name; absent: made from the user's. */
   workspace?: string,
+  /**
+   * The token of an invitation for this address; needed where registration is by invitation. It is not accepted by this:
+   * `invitation.accept` does that, once signed in.
+   */
+  invitation?: string,
 };
 
 /** Who an access token signed in, and until when. */

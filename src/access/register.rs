@@ -50,6 +50,8 @@ pub struct NewUser {
     pub password: SecretString,
     /// The workspace's name; `None`: made from the user's.
     pub workspace: Option<String>,
+    /// Whether they have an invitation for this address.
+    pub invited: bool,
     /// Whether this user runs the server.
     pub operator: bool,
     /// What their workspace begins with.
@@ -61,10 +63,10 @@ impl Access {
     /// password is signed in.
     ///
     /// # Errors
-    /// `forbidden` where registration is not open; `invalid` for what is no address; `conflict`, `taken` for an address that is
+    /// `forbidden` where the settings do not let them; `invalid` for what is no address; `conflict`, `taken` for an address that is
     /// taken; `conflict`, `state` where somebody is signed in `here`; `unavailable` when too many sign in.
     pub async fn register(&self, new: NewUser, here: Option<&Identity>) -> Result<Grant, Denied> {
-        may_register(self.0.settings.registration)?;
+        may_register(self.0.settings.registration, new.invited)?;
         let email = address(&new.email)?;
         let password = new.password.clone();
         if self.user_by_email(&email).await?.is_none() {
@@ -148,10 +150,14 @@ impl Made {
     }
 }
 
-fn may_register(registration: Registration) -> Result<(), Fault> {
+fn may_register(registration: Registration, invited: bool) -> Result<(), Fault> {
     match registration {
         Registration::Open => Ok(()),
-        Registration::Invite => Err(Fault::new(FaultCode::Forbidden, "registration here is by invitation: ask a member for one")),
+        Registration::Invite if invited => Ok(()),
+        Registration::Invite => Err(Fault::new(
+            FaultCode::Forbidden,
+            "registration here is by invitation: ask a member for one, and give its token as `invitation`",
+        )),
         Registration::Closed => Err(Fault::new(FaultCode::Forbidden, "registration here is closed: ask who runs the server")),
     }
 }
@@ -189,7 +195,15 @@ mod tests {
 
     fn new(email: &str) -> NewUser {
         let (email, name) = (email.to_owned(), "Ada".into());
-        NewUser { email, name, password: "correct horse".into(), workspace: None, operator: false, furnish: Furnish::nothing() }
+        NewUser {
+            email,
+            name,
+            password: "correct horse".into(),
+            workspace: None,
+            invited: false,
+            operator: false,
+            furnish: Furnish::nothing(),
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -260,6 +274,8 @@ mod tests {
             assert_eq!((grant.identity.principal.role, grant.identity.principal.operator), (Role::Owner, Some(true)));
             let again = access.add_user(new(&added.email)).await.map_err(fault).unwrap_err();
             assert_eq!(again, taken());
+            let invited = NewUser { invited: true, ..new(&format!("{registration}@example.net")) };
+            assert_eq!(access.register(invited, None).await.is_ok(), registration != Registration::Closed);
         }
     }
 

@@ -121,6 +121,7 @@ pub(crate) async fn registered(access: &Access, email: &str) -> Grant {
                 name,
                 password: PASSWORD.into(),
                 workspace: None,
+                invited: false,
                 operator: false,
                 furnish: crate::access::Furnish::nothing(),
             },

@@ -61,7 +61,7 @@ impl Add {
         let app = self.app.as_deref().map(read_app).transpose()?;
         let name = self.name.unwrap_or_else(|| self.email.split('@').next().unwrap_or_default().to_owned());
         let password = password(&format!("New password of {} (10 characters or more): ", self.email))?;
-        let input = Register { email: self.email, password, name, workspace: None };
+        let input = Register { email: self.email, password, name, workspace: None, invitation: None };
         let user = auth::add_user(&location, app, input, self.operator).await.map_err(|failure| match failure {
             context::Failure::Fault(fault) | context::Failure::Stale(fault) => Failure::Server(fault.to_string()),
             context::Failure::Error(error) | context::Failure::Unavailable(error) => Failure::Server(error.to_string()),

@@ -433,6 +433,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
             let store = self.node.services.store.clone();
             let read = async move {
                 let blocks = store.log_after(run, after, READ_BYTES).await;
+                // A right that was taken away in what was read is known to be gone before it is sent.
+                store.settled().await;
                 Done::Read(sub, blocks.map_err(|_| Fault::new(FaultCode::Unavailable, "the database is away")))
             };
             self.requests.push(read.boxed());

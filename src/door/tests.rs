@@ -291,12 +291,13 @@ const PASSWORD: &str = "grant_type=password&username=ADA%40example.com&password=
 
 async fn with_ada(settings: Settings) -> Open {
     let open = Open::with(settings).await;
-    let crewline_protocol::operations::auth::Register { email, password, name, workspace } = auth::tests::ada();
+    let crewline_protocol::operations::auth::Register { email, password, name, workspace, .. } = auth::tests::ada();
     let ada = crate::access::NewUser {
         email,
         password: password.into(),
         name,
         workspace,
+        invited: false,
         operator: false,
         furnish: crate::access::Furnish::nothing(),
     };

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use crate::{
     leases::Lease,
     runs::{End, RunRow, finished_event},
-    store::{Append, Commit, CommitError, Guard, Store, StoreError},
+    store::{Append, Commit, CommitError, Store, StoreError},
 };
 
 /// Bytes of events that may wait to be written, for one run.
@@ -142,7 +142,7 @@ impl Writer {
             commit.events = appends(self.run.id, batch);
             if let Some(row) = &changed {
                 commit.workspace = Some(row.workspace_id);
-                commit = commit.guard(Guard::revision::<RunRow>(row.id, self.run.revision)).put(row);
+                commit = commit.replace(&self.run, row);
                 if row.status.is_final() {
                     commit = commit.delete::<Lease>(row.id).append(row.id, &[finished_event(row, row.usage())]);
                 }

@@ -72,7 +72,7 @@ pub async fn assign(store: &Store, run: RunId, holder: &str, terms: Terms) -> Re
             vec![("holder", lease.holder.to_value()), ("epoch", lease.epoch.to_value()), ("expires_at", lease.expires_at.to_value())],
         ),
     };
-    let commit = Commit::in_workspace(run.workspace_id).guard(free).guard(Guard::revision::<RunRow>(run.id, run.revision));
+    let commit = Commit::in_workspace(run.workspace_id).guard(free);
     let attempt = run.attempt + 1;
     let end = match &held {
         Some(_) if run.cancel_mode().is_some() => Some(End::Cancelled),
@@ -82,7 +82,7 @@ pub async fn assign(store: &Store, run: RunId, holder: &str, terms: Terms) -> Re
     if let Some(end) = end {
         let ended = run.finished(end, now);
         let event = finished_event(&ended, ended.usage());
-        let commit = commit.put(&ended).delete::<Lease>(run.id).append(run.id, &[event]);
+        let commit = commit.replace(&run, &ended).delete::<Lease>(run.id).append(run.id, &[event]);
         return done(store.commit(commit).await).map(|_| None);
     }
     let lease = Lease {
@@ -98,7 +98,7 @@ pub async fn assign(store: &Store, run: RunId, holder: &str, terms: Terms) -> Re
     };
     let begun = run.begun(attempt, now);
     let event = RunEvent::RunStarted { at: now, attempt, crew: run.crew.clone(), inputs: run.inputs.0.clone() };
-    let commit = commit.put(&begun).put(&lease).append(run.id, &[event]);
+    let commit = commit.replace(&run, &begun).put(&lease).append(run.id, &[event]);
     let Some(committed) = done(store.commit(commit).await)? else { return Ok(None) };
     let revision = committed.revision.unwrap_or_default();
     let head = committed.heads.first().copied().unwrap_or_default();

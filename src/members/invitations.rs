@@ -19,7 +19,7 @@ use crate::{
     entity,
     query::Noun,
     settings::INVITATION_MS,
-    store::{Commit, Condition, Select, Snapshot},
+    store::{Commit, Condition, Select, Snapshot, StoreError},
 };
 
 entity! {
@@ -163,6 +163,16 @@ pub async fn accept(cx: Context, input: Accept) -> Result<Answer<SignedIn>, Fail
     Ok(grant.tokens.into())
 }
 
+/// Whether a token is of an invitation for this address, as it is stored, that may be accepted or was.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn is_invited(services: &Services, token: &str, email: &str) -> Result<bool, StoreError> {
+    let Some(id) = services.access.read_invitation(token) else { return Ok(false) };
+    let row = services.store.get::<InvitationRow>(id).await?;
+    Ok(row.is_some_and(|row| row.email == email && row.is_good(services.clock.now())))
+}
+
 /// What an invitation leads to.
 struct Found {
     row: InvitationRow,
@@ -190,6 +200,15 @@ impl InvitationRow {
     fn at(&self, revision: Revision) -> Invitation {
         let Self { id, created_at, updated_at, email, role, invited_by, status, accepted_by, expires_at, .. } = self.clone();
         Invitation { id, revision, created_at, updated_at, email, role, invited_by, status, accepted_by, expires_at }
+    }
+
+    /// Whether it may be accepted, or was.
+    fn is_good(&self, now: Millis) -> bool {
+        match self.status {
+            Status::Pending => now < self.expires_at,
+            Status::Accepted => true,
+            Status::Revoked => false,
+        }
     }
 
     /// Not pending any more.

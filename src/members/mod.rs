@@ -2,7 +2,7 @@
 
 mod invitations;
 
-pub use invitations::{InvitationRow, accept, create, invitations, revoke, with_token};
+pub use invitations::{InvitationRow, accept, create, invitations, is_invited, revoke, with_token};
 
 use std::sync::{Arc, LazyLock};
 
@@ -25,7 +25,10 @@ use crate::{
 
 /// Members, as reads see them.
 pub fn noun() -> Arc<Noun> {
-    static NOUN: LazyLock<Arc<Noun>> = LazyLock::new(|| Arc::new(Noun::of(&member::NOUN, |row: Member| encode(&wire(&row)))));
+    static NOUN: LazyLock<Arc<Noun>> = LazyLock::new(|| {
+        // A user is one person in many workspaces; what others refer to is the person.
+        Arc::new(Noun::of(&member::NOUN, |row: Member| encode(&wire(&row))).known_by("user_id"))
+    });
     NOUN.clone()
 }
 

@@ -5,7 +5,7 @@ use crewline_protocol::{
     fault::{Fault, FaultCode, Reason},
     operation::Role,
     operations::{
-        auth::{Me, SignedIn},
+        auth::{Me, Register, SignedIn},
         invitation::{Accept, Create, Invited, Revoke, Status},
         member::{Remove, Update},
     },
@@ -16,8 +16,12 @@ use tokio::{io::DuplexStream, time::advance};
 
 use super::*;
 use crate::{
-    settings::{INVITATION_MS, Settings},
-    testing::{Heard, Peer, START, Stage, register},
+    auth,
+    context::Context,
+    hub::Hub,
+    query::Feeds,
+    settings::{INVITATION_MS, Registration, Settings},
+    testing::{ADDRESS, Heard, Peer, START, Stage, fault, node, register},
 };
 
 /// The membership of who is signed in by these.
@@ -155,6 +159,37 @@ async fn who_was_invited_joins_with_their_name_and_gets_tokens_for_that_workspac
     ada.call(&Remove { id: member.id }).await.unwrap();
     assert_eq!(state(&ben.call(&Accept { token }).await.unwrap_err()), (CONFLICT, Some(Reason::State)), "it was used");
     assert_eq!(state(&ada.call(&Revoke { id: row.id }).await.unwrap_err()), (CONFLICT, Some(Reason::State)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_registration_is_by_invitation_its_token_lets_its_address_in() {
+    let stage = Stage::new(Settings::default()).await;
+    let mut ada = stage.signed_in().await;
+    let Invited { invitation: row, token } = ada.call(&invitation("ben@example.com", Role::Member)).await.unwrap();
+    let settings = Settings { registration: Registration::Invite, ..Settings::default() };
+    let (hub, feeds, store) = (Hub::new(1), Feeds::new(&settings), stage.node.services.store.clone());
+    let node = node(settings, stage.node.services.clock.clone(), store, hub, feeds).await;
+    let registers = async |email: &str, invitation: Option<&String>| {
+        let cx = Context { services: node.services.clone(), identity: None, address: ADDRESS, key: None };
+        let (password, name) = ("correct horse".into(), "Ben".into());
+        let input = Register { email: email.into(), password, name, workspace: None, invitation: invitation.cloned() };
+        auth::register(cx, input).await.map(|answer| answer.output).map_err(fault)
+    };
+    for (email, token) in [("ben@example.com", None), ("ben@example.com", Some(&"cri_AAAA".into())), ("eve@example.com", Some(&token))] {
+        assert_eq!(registers(email, token).await.unwrap_err().code, FaultCode::Forbidden, "{email}");
+    }
+    let own = registers(" Ben@Example.com", Some(&token)).await.unwrap();
+    let joined = stage.connect_as(&own).await.call(&Accept { token: token.clone() }).await.unwrap();
+    assert_eq!(joined.principal.workspace.id, stage.person.principal.workspace.id);
+    assert_eq!(registers("ben@example.com", Some(&token)).await.unwrap().principal.id, own.principal.id, "asked again");
+
+    let revoked = ada.call(&invitation("cleo@example.com", Role::Member)).await.unwrap();
+    ada.call(&Revoke { id: revoked.invitation.id }).await.unwrap();
+    let expires = ada.call(&invitation("dora@example.com", Role::Member)).await.unwrap();
+    advance(Duration::from_millis(INVITATION_MS.unsigned_abs())).await;
+    assert_eq!(registers("cleo@example.com", Some(&revoked.token)).await.unwrap_err().code, FaultCode::Forbidden);
+    assert_eq!(registers("dora@example.com", Some(&expires.token)).await.unwrap_err().code, FaultCode::Forbidden);
+    assert_eq!(row.status, Status::Pending);
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,6 +26,8 @@ pub struct Noun {
     pub rows: Option<Arc<[Row]>>,
     /// The topic under which the store says that it changed.
     pub topic: String,
+    /// The column by whose values others refer to its rows.
+    pub key: &'static str,
     /// Its fields.
     pub fields: Vec<PlacedField>,
     /// What it belongs to.
@@ -71,6 +73,7 @@ impl Noun {
             table: E::TABLE,
             rows: None,
             topic: E::TABLE.name.to_owned(),
+            key: "id",
             fields: fields.collect(),
             parent: None,
             title: description.title.map(Into::into),
@@ -90,6 +93,12 @@ impl Noun {
         for placed in self.fields.iter_mut().filter(|placed| placed.field.name == field) {
             *placed = PlacedField::column(&placed.field, column);
         }
+        self
+    }
+    /// The same, referred to by the values of this column.
+    #[must_use]
+    pub fn known_by(mut self, column: &'static str) -> Self {
+        self.key = column;
         self
     }
     /// The same, visible where this holds.

@@ -130,12 +130,11 @@ async fn titles(
         if let Some(Referred { noun, visible }) = &group.titled_by {
             let ids: Vec<Value> = rows.iter().filter_map(|row| row.get(place)).filter(|id| **id != Value::Null).cloned().collect();
             for ids in ids.chunks(TITLES) {
-                let predicate = Predicate::All(vec![visible.clone(), Predicate::In(id_of(noun), ids.to_vec())]);
+                let predicate = Predicate::All(vec![visible.clone(), Predicate::In(Term::text(noun.key), ids.to_vec())]);
                 let read = Read { table: noun.table, predicate, order: Vec::new(), after: None, limit: ids.len() };
                 for row in read_rows(noun, &read, snapshot).await? {
                     let row = Row::new(noun.table, row);
-                    let id = evaluate::key(&[], &row);
-                    titles.insert(id.last().map(text).unwrap_or_default(), title(noun, &row));
+                    titles.insert(row.cell(noun.key).map(text).unwrap_or_default(), title(noun, &row));
                 }
             }
         }

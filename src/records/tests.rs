@@ -15,7 +15,10 @@ use crate::{
     dispatch,
     settings::Settings,
     store::{Condition, Select},
-    testing::crews::{self, Node},
+    testing::{
+        crews::{self, Node},
+        fault,
+    },
 };
 
 const FILES: &[(&str, &str)] = &[
@@ -75,13 +78,6 @@ async fn node() -> Node {
 fn data(value: Value) -> Data {
     let Value::Object(data) = value else { panic!("{value} is no object") };
     data
-}
-
-fn fault(failure: Failure) -> Fault {
-    match failure {
-        Failure::Fault(fault) | Failure::Stale(fault) => fault,
-        Failure::Error(error) | Failure::Unavailable(error) => panic!("{error}"),
-    }
 }
 
 /// Somebody in Ada's workspace with this role.

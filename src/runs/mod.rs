@@ -21,8 +21,8 @@ use crate::{
     apps::Executor,
     context::{Answer, Context, Failure, Services, taken},
     query::Noun,
-    sessions::SessionRow,
-    store::{Commit, Guard, Json, Value},
+    sessions::{self, SessionRow},
+    store::{Commit, Guard, Json},
 };
 
 /// The longest row, in bytes as the wire has it.
@@ -38,7 +38,7 @@ pub fn noun() -> Arc<Noun> {
 ///
 /// # Errors
 /// `invalid` for an unknown crew and for inputs that do not fit it, `too_large`, `not_found` for a session that is not here,
-/// `conflict`, `taken` for an id that is there already.
+/// `conflict`, `state` for one that is put away, `conflict`, `taken` for an id that is there already.
 pub async fn start(cx: Context, input: Start) -> Result<Answer<Run>, Failure> {
     let identity = cx.identity()?.clone();
     let services = &cx.services;
@@ -61,10 +61,8 @@ pub async fn start(cx: Context, input: Start) -> Result<Answer<Run>, Failure> {
     let now = cx.now();
     let session_id = match input.session_id {
         Some(session_id) => {
-            let workspace = Value::from(identity.workspace);
-            let session = services.store.get::<SessionRow>(session_id).await?;
-            session.filter(|session| session.workspace_id == identity.workspace).ok_or_else(Fault::not_found)?;
-            commit = commit.guard(Guard::columns::<SessionRow>(session_id, vec![("workspace_id", workspace)]));
+            let session = sessions::load(services, identity.workspace, session_id).await?;
+            commit = commit.guard(session.in_use()?);
             session_id
         }
         None => {
@@ -121,16 +119,16 @@ pub async fn cancel(cx: Context, input: Cancel) -> Result<Answer<Run>, Failure> 
     let run = load_row(&cx.services, identity.workspace, input.id).await?;
     let (now, mode) = (cx.now(), input.mode.unwrap_or_default());
     let requested = RunEvent::RunCancelRequested { at: now, mode, by: identity.user };
-    let guarded = Commit::in_workspace(run.workspace_id).guard(Guard::revision::<RunRow>(run.id, run.revision));
+    let commit = Commit::in_workspace(run.workspace_id);
     match run.cancelled(mode, now) {
         Cancelled::Unchanged => cx.commit(Commit::default(), move |_| run.run()).await,
         Cancelled::Requested(asked) => {
-            let commit = guarded.put(&asked).append(asked.id, &[requested]);
+            let commit = commit.replace(&run, &asked).append(asked.id, &[requested]);
             cx.commit(commit, move |revision| asked.at(revision)).await
         }
         Cancelled::Ended(ended) => {
             let events = [requested, finished_event(&ended, ended.usage())];
-            let commit = guarded.put(&ended).append(ended.id, &events);
+            let commit = commit.replace(&run, &ended).append(ended.id, &events);
             cx.commit(commit, move |revision| ended.at(revision)).await
         }
     }

@@ -3,27 +3,22 @@ use crewline_protocol::{
     fault::{Fault, FaultCode, Reason},
     operations::{
         run::{Cancel, Get, Inputs, List, Run, Start, Status},
-        session::Create,
+        session::{Archive, Create},
     },
     value::{RunId, SessionId},
 };
 
 use crate::{
-    context::Failure,
     dispatch::read,
     runs, sessions,
-    testing::crews::{Node, app, app_with, inputs, slow},
+    testing::{
+        crews::{Node, app, app_with, inputs, slow},
+        fault,
+    },
 };
 
 fn start(page: &str) -> Start {
     Start { id: None, crew: "pair".into(), inputs: inputs(page), session_id: None }
-}
-
-fn fault(failure: Failure) -> Fault {
-    match failure {
-        Failure::Fault(fault) | Failure::Stale(fault) => fault,
-        Failure::Error(error) | Failure::Unavailable(error) => panic!("{error}"),
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,7 +124,11 @@ async fn a_session_is_made_once_under_its_id() {
     assert_eq!((session.id, session.title.as_str(), session.created_by), (id, "Here", ada.user));
     assert_eq!(fault(create().await.unwrap_err()).reason, Some(Reason::Taken));
     let run = Start { session_id: Some(id), ..start("x") };
-    assert_eq!(runs::start(node.context(Some(&ada)), run).await.unwrap().output.session_id, id);
+    assert_eq!(runs::start(node.context(Some(&ada)), run.clone()).await.unwrap().output.session_id, id);
+    let archive = Archive { id, revision: None, archived: None };
+    sessions::archive(node.context(Some(&ada)), archive).await.unwrap();
+    let refused = fault(runs::start(node.context(Some(&ada)), run).await.unwrap_err());
+    assert_eq!((refused.code, refused.reason), (FaultCode::Conflict, Some(Reason::State)), "it is put away");
 }
 
 #[tokio::test(start_paused = true)]

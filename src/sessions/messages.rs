@@ -8,12 +8,12 @@ use crewline_protocol::{
     value::{MessageId, Millis, Revision, RunId, SessionId, WorkspaceId, encode},
 };
 
-use super::{SessionRow, load, noun};
+use super::{load, noun};
 use crate::{
-    context::{Answer, Context, Failure, not_now},
+    context::{Answer, Context, Failure},
     entity,
     query::Noun,
-    store::{Commit, Guard, Value},
+    store::Commit,
 };
 
 entity! {
@@ -61,11 +61,7 @@ pub fn messages() -> Arc<Noun> {
 pub async fn post(cx: Context, input: Post) -> Result<Answer<Message>, Failure> {
     let identity = cx.identity()?.clone();
     let session = load(&cx.services, identity.workspace, input.session_id).await?;
-    if session.archived_at.is_some() {
-        return Err(not_now("the session is put away: take it out again first", session.session()).into());
-    }
-    let in_use = Guard::columns::<SessionRow>(session.id, vec![("archived_at", Value::Null)]);
-    let commit = Commit::in_workspace(identity.workspace).guard(in_use);
+    let commit = Commit::in_workspace(identity.workspace).guard(session.in_use()?);
     let (id, commit) = cx.id::<MessageRow, _>(input.id, MessageId::new, commit).await?;
     let (now, principal) = (cx.now(), &identity.principal);
     let message = MessageRow {

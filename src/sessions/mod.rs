@@ -25,7 +25,7 @@ use crate::{
     context::{Answer, Context, Failure, Services, not_now, unchanged},
     entity,
     query::Noun,
-    store::{Commit, Condition, Select, Store, StoreError, Stored, Told, Value},
+    store::{Commit, Condition, Guard, Select, Store, StoreError, Stored, Told, Value},
 };
 
 /// Rows asked for in one statement: databases bound a statement's parameters.
@@ -169,6 +169,17 @@ impl SessionRow {
     pub fn new(id: SessionId, workspace_id: WorkspaceId, created_by: UserId, title: String, now: Millis) -> Self {
         let (created_at, updated_at, revision) = (now, now, Revision(0));
         Self { id, workspace_id, revision, created_at, updated_at, title, created_by, archived_at: None }
+    }
+
+    /// What must still hold when something new is written in it.
+    ///
+    /// # Errors
+    /// `conflict`, `state` where it is put away.
+    pub fn in_use(&self) -> Result<Guard, Fault> {
+        if self.archived_at.is_some() {
+            return Err(not_now("the session is put away: take it out again first", self.session()));
+        }
+        Ok(Guard::columns::<Self>(self.id, vec![("archived_at", Value::Null)]))
     }
 
     /// As the wire has it.

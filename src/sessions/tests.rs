@@ -39,6 +39,18 @@ fn state(fault: &Fault) -> (FaultCode, Option<Reason>) {
 const CONFLICT: FaultCode = FaultCode::Conflict;
 
 #[tokio::test(start_paused = true)]
+async fn sessions_are_counted_by_the_names_of_who_made_them() {
+    let stage = Stage::new(Settings::default()).await;
+    let mut ada = stage.signed_in().await;
+    session(&mut ada).await;
+    session(&mut ada).await;
+    let by_maker: session::Aggregate =
+        serde_json::from_value(json!({ "groups": [{ "ref": "created_by" }], "measures": [{ "name": "made", "count": true }] })).unwrap();
+    let rows = ada.call(&by_maker).await.unwrap().rows;
+    assert_eq!(serde_json::to_value(rows).unwrap(), json!([{ "groups": ["Ada"], "made": 2 }]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_is_renamed_put_away_and_taken_out_again() {
     let stage = Stage::new(Settings::default()).await;
     let mut ada = stage.signed_in().await;

@@ -245,6 +245,16 @@ impl Store {
         }
     }
 
+    /// Waits until every commit of this process that can be read now has been told of: a commit is durable, and read, a moment
+    /// before.
+    pub async fn settled(&self) {
+        match &*self.0 {
+            // Memory tells in the same breath.
+            Backing::Memory { .. } => {}
+            Backing::Sql(sql) => sql.settled().await,
+        }
+    }
+
     /// Finishes what the writer has taken on, then ends it. Later commits get [`StoreError::Unavailable`].
     pub async fn close(&self) {
         match &*self.0 {

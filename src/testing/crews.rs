@@ -123,7 +123,8 @@ impl Node {
     }
 
     pub(crate) async fn someone(&self, email: &str) -> Arc<Identity> {
-        let input = Register { email: email.into(), password: "correct horse".into(), name: "Ada".into(), workspace: None };
+        let input =
+            Register { email: email.into(), password: "correct horse".into(), name: "Ada".into(), workspace: None, invitation: None };
         auth::register(self.context(None), input).await.unwrap().signs_in.unwrap()
     }
 

@@ -18,8 +18,13 @@ use crate::server::Server;
 
 /// Registers the one person of a test.
 pub(crate) async fn register(server: &Server) -> SignedIn {
-    let input =
-        Register { email: "ada@example.com".into(), password: "a long enough password".into(), name: "Ada".into(), workspace: None };
+    let input = Register {
+        email: "ada@example.com".into(),
+        password: "a long enough password".into(),
+        name: "Ada".into(),
+        workspace: None,
+        invitation: None,
+    };
     server.stranger().register(input).await.unwrap()
 }
 

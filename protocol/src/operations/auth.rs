@@ -34,6 +34,12 @@ pub struct Register {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub workspace: Option<String>,
+    /// The token of an invitation for this address; needed where registration is by invitation. It is not accepted by this:
+    /// `invitation.accept` does that, once signed in.
+    #[garde(length(bytes, max = 200))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub invitation: Option<String>,
 }
 
 /// Signs the connection in with e-mail and password.

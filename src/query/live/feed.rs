@@ -231,7 +231,10 @@ async fn read_anew(shared: &Shared, known: Option<Revision>, store: &Store, work
         let output = read(&shared.plan, &mut snapshot).await?;
         Ok(Done::Read(output, at, since))
     };
-    reading.await.unwrap_or_else(Done::Failed)
+    let done = reading.await.unwrap_or_else(Done::Failed);
+    // What is read may be durable before it is told: a right that was taken away in it is known to be gone before it is passed on.
+    store.settled().await;
+    done
 }
 
 fn finish(shared: &Shared, done: Done, bounds: Bounds) {

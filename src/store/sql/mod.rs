@@ -75,6 +75,10 @@ impl Sql {
         self.writer.commit(commit).await
     }
 
+    pub(super) async fn settled(&self) {
+        self.writer.settled().await;
+    }
+
     pub(super) async fn snapshot(&self) -> Result<SqlSnapshot, StoreError> {
         self.readers.snapshot().await.map(|reader| SqlSnapshot(reader, self.options.dialect()))
     }

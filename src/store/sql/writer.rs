@@ -24,6 +24,8 @@ use crate::{
 
 pub(super) struct Writer {
     lanes: Vec<mpsc::Sender<Job>>,
+    /// One for each lane.
+    progress: Vec<watch::Receiver<Progress>>,
     closing: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -33,8 +35,16 @@ struct Job {
     answer: oneshot::Sender<Result<Committed, CommitError>>,
 }
 
+/// The groups that a lane has taken, and those of them that it has told of or given up: each counts up from 0.
+#[derive(Default)]
+struct Progress {
+    taken: u64,
+    ended: u64,
+}
+
 /// One task and one connection, which carry groups out one after another.
 struct Lane {
+    progress: watch::Sender<Progress>,
     options: Options,
     connection: Option<Connection>,
     carrier: Carrier,
@@ -54,11 +64,12 @@ impl Writer {
         let start = |_| {
             let (sender, queue) = mpsc::channel(QUEUE);
             let carrier = Carrier::new(options.lock(), order.clone());
-            let lane = Lane { options: options.clone(), connection: connection.take(), carrier, tell: tell.clone() };
-            (sender, tokio::spawn(lane.work(queue, closed.clone())))
+            let (progress, seen) = watch::channel(Progress::default());
+            let lane = Lane { progress, options: options.clone(), connection: connection.take(), carrier, tell: tell.clone() };
+            (sender, (seen, tokio::spawn(lane.work(queue, closed.clone()))))
         };
-        let (lanes, tasks) = (0..lanes).map(start).unzip();
-        Self { lanes, closing, tasks: Mutex::new(tasks) }
+        let (lanes, (progress, tasks)) = (0..lanes).map(start).unzip();
+        Self { lanes, progress, closing, tasks: Mutex::new(tasks) }
     }
 
     pub(super) async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
@@ -66,6 +77,16 @@ impl Writer {
         let lane = &self.lanes[lane_of(&commit, self.lanes.len())];
         lane.send(Job { commit, answer }).await.map_err(|_| StoreError::closed())?;
         answered.await.map_err(|_| StoreError::closed())?
+    }
+
+    /// Waits until every commit that can be read now has been told of.
+    pub(super) async fn settled(&self) {
+        for lane in &self.progress {
+            let mut lane = lane.clone();
+            let taken = lane.borrow().taken;
+            // A lane that has ended tells nothing more.
+            let _ = lane.wait_for(|progress| progress.ended >= taken).await;
+        }
     }
 
     /// Finishes what is queued.
@@ -120,7 +141,10 @@ impl Lane {
             yield_now().await;
             let group;
             (group, left) = gather(first, &mut queue);
-            if let Err(reason) = self.carry_out(group).await {
+            self.progress.send_modify(|progress| progress.taken += 1);
+            let carried = self.carry_out(group).await;
+            self.progress.send_modify(|progress| progress.ended = progress.taken);
+            if let Err(reason) = carried {
                 // Those who waited meanwhile are told now, rather than after as long again.
                 while let Ok(job) = queue.try_recv() {
                     answer(job, Err(StoreError::Unavailable(reason.clone()).into()));
