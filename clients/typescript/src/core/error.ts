@@ -1,0 +1,36 @@
+import { FAULT_RETRY, type Fault, type FaultCode, type Retry } from '../protocol.js'
+
+/** What `CrewlineError.code` may be: a fault of the server, or one that the client finds by itself. */
+export type ErrorCode =
+  | FaultCode
+  /** No server answers at this address. */
+  | 'unreachable'
+  /** Something answers, and it is no Crewline server, or it refuses this page's origin. A browser does not tell which. */
+  | 'refused'
+  /** The call's signal was aborted. */
+  | 'aborted'
+  /** The server sent what this client can't read. */
+  | 'malformed'
+
+/** The only error that this package throws. `message` says what happened, to what, and what to do. */
+export class CrewlineError extends Error {
+  override readonly name = 'CrewlineError'
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    /** As the server said it; absent for what the client found. */
+    readonly fault?: Fault,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options)
+  }
+
+  static of(fault: Fault): CrewlineError {
+    return new CrewlineError(fault.code, fault.message, fault)
+  }
+
+  /** What may help: see PROTOCOL's faults. */
+  get retry(): Retry {
+    return this.fault?.retry ?? (FAULT_RETRY as Partial<Record<ErrorCode, Retry>>)[this.code] ?? 'never'
+  }
+}

@@ -1,0 +1,180 @@
+/** What a client offers, as users of it see it. How it is done stands in the files beside this one. */
+import type { Fault, FaultCode, Operations, Principal, Retry, RunEvent } from '../protocol.js'
+import type { AnyApp, App, AppShape, InputOf, OpName, LiveOpName, OutputOf } from './app.js'
+import type { CrewlineError } from './error.js'
+import type { Transport } from './transport.js'
+
+export type { AnyApp, App, AppShape, InputOf, OpName, LiveOpName, OutputOf }
+
+/** Something that has a value now and says when it has another: React's `useSyncExternalStore` takes it as it is. */
+export interface Readable<T> {
+  /** The value now: the same object as long as nothing has changed. */
+  get(): T
+  /** Calls `listener` after each change, until what this returns is called. */
+  subscribe(listener: () => void): () => void
+}
+
+/** Why a token is asked for: at the first connection, because the one in use ends soon, or because the server refused the last one. */
+export type AuthReason = 'initial' | 'expiring' | 'rejected'
+
+/** Gives an access token or API key; `null`: nobody is signed in. An error, or `null` after `rejected`, ends the connection: `signed_out`. */
+export type Auth = (ask: { reason: AuthReason }) => string | null | Promise<string | null>
+
+export interface ClientOptions {
+  /** `ws://…/ws` or `wss://…/ws`; `http(s)` is taken as well, and a path is added where there is none. In a browser relative to the page. */
+  url: string | URL
+  /** Absent: nobody is signed in until `auth.login` or `auth.register` is called; a reconnect then goes on with the token that it gave. */
+  auth?: Auth
+  /** The workspace to act in; absent: the latest of the principal. */
+  workspace?: string
+  /** What the server's logs call this program. */
+  client?: { name: string; version: string }
+  /** Where mutations wait that have no answer yet. Absent: IndexedDB where there is one, else memory. */
+  outbox?: OutboxStore | 'memory'
+  /**
+   * How several tabs share a connection. Absent: `own`, a socket each. `shared`: a leader among the tabs by `navigator.locks`, or a SharedWorker
+   * where `worker` gives one.
+   */
+  tabs?: 'own' | 'shared' | { worker: () => SharedWorker }
+  /** How bytes travel: for tests, and for programs without a global `WebSocket`. */
+  transport?: Transport
+  /** Waits before the n-th try of a reconnect, in milliseconds, at most; full jitter is drawn below it. The server's `welcome` says better. */
+  reconnect?: { base_ms?: number; max_ms?: number }
+}
+
+/** Where a connection stands. */
+export type ConnectionState =
+  /** There is nothing to say: no socket. */
+  | { status: 'idle' }
+  | { status: 'connecting'; attempt: number }
+  | { status: 'open'; principal: Principal | null; server: { name: string; version: string }; since: number }
+  /** Lost, and tried again at `retry_at` (milliseconds since the epoch). */
+  | { status: 'waiting'; attempt: number; retry_at: number; error: CrewlineError }
+  /** Not tried again by itself: `client.connect()` does. `signed_out`: a new sign-in is needed. */
+  | { status: 'stopped'; why: 'signed_out' | 'closed' | 'refused'; error: CrewlineError | null }
+
+export interface CallOptions {
+  /** Ends the wait, and asks the server to stop. */
+  signal?: AbortSignal
+  /** How long the server may take, in milliseconds. */
+  timeout_ms?: number
+  /** The key of a mutation that is sent again: a UUIDv7. Absent: a new one. */
+  key?: string
+  /** A W3C traceparent. */
+  trace?: string
+  /** `false`: fails as soon as there is no connection, rather than waiting for one. */
+  wait?: boolean
+}
+
+/** An answer, and the workspace's revision at which it is true. */
+export interface Answer<T> {
+  output: T
+  as_of: number | null
+}
+
+/** A read that stays true. The same operation and input are one object in a client. */
+export interface LiveQuery<T = unknown> extends Readable<LiveState<T>> {
+  readonly op: string
+  readonly input: unknown
+  /** Follows until what this returns is called; a while after the last has let go it is unsubscribed from, and what is known is kept. */
+  retain(): () => void
+  /** The output, once it is up to date: at once where it is. It does not retain. Rejects with the fault that ended it. */
+  current(): Promise<T>
+  /** Forgets everything: the next who retains it begins anew. */
+  forget(): void
+}
+
+export interface LiveState<T> {
+  /** What the server said, brought up to date; a new object at each change, with rows kept as they were where they did not change. */
+  output: T | undefined
+  /** The workspace's revision at which it is true; -1: none yet. */
+  revision: number
+  /** `idle`: nobody follows it. `stale`: followed, and not known to be up to date (opening, or the connection is lost). `ended`: see `error`. */
+  status: 'idle' | 'stale' | 'live' | 'ended'
+  error: CrewlineError | null
+}
+
+export interface FollowOptions {
+  /** The last offset that was applied; absent: 0, from the start. */
+  from?: number
+  /** Only events of these types. */
+  only?: readonly RunEvent['type'][]
+  /** Bytes that the server may send ahead of what was consumed; absent: 256 KiB. */
+  credit?: number
+  signal?: AbortSignal
+}
+
+/** What takes effect at once: store `offset` together with what is made of the events, and every event takes effect exactly once. */
+export interface RunFrame {
+  /** The last offset that this reaches. */
+  offset: number
+  /** How many offsets it spans. */
+  span: number
+  events: readonly RunEvent[]
+}
+
+/** A run's stream. It survives reconnects; it ends when the run has finished and all was read; it throws a `CrewlineError` where it can't go on. */
+export interface RunStream extends AsyncIterable<RunEvent> {
+  /** The last offset whose event, with all before it, was consumed. */
+  readonly offset: number
+  /** Frame by frame: credit is given back when the next is asked for. Use this or the events, once. */
+  frames(): AsyncIterable<RunFrame>
+  close(): void
+}
+
+export interface PresentMember {
+  connection_id: string
+  principal: { kind: string; id: string; name: string }
+  state: Record<string, unknown>
+}
+
+export interface Presence extends Readable<readonly PresentMember[]> {
+  /** Sets one's own state: at most 1 KiB. What changes fast is sent at most every 50 ms. */
+  update(state: Record<string, unknown>): void
+  close(): void
+}
+
+/** A mutation that has no answer yet, or that the server refused when it came at last. */
+export interface OutboxEntry {
+  key: string
+  op: string
+  input: unknown
+  /** Milliseconds since the epoch. */
+  at: number
+  status: 'waiting' | 'sent' | 'refused'
+  /** Why it was refused. */
+  error: CrewlineError | null
+  /** Whose it is: `principal id/workspace id`; absent while nobody has signed in. */
+  owner?: string
+}
+
+export interface Outbox extends Readable<readonly OutboxEntry[]> {
+  /** Sends a refused one again, under a new key, with another input where one is given. */
+  retry(key: string, input?: unknown): void
+  /** Gives one up. One that was sent may have happened. */
+  discard(key: string): void
+}
+
+/** Keeps entries beyond a reload. */
+export interface OutboxStore {
+  load(): Promise<OutboxEntry[]>
+  save(entry: OutboxEntry): Promise<void>
+  remove(key: string): Promise<void>
+}
+
+export interface Client<A extends AppShape = AnyApp> {
+  readonly connection: Readable<ConnectionState>
+  readonly outbox: Outbox
+  /** Opens the socket, now and again after `stopped`. Whatever is called opens it too. */
+  connect(): void
+  call<Op extends OpName, I extends InputOf<A, Op>>(op: Op, input: I, options?: CallOptions): Promise<OutputOf<A, Op, I>>
+  /** The same with the revision of the answer. */
+  ask<Op extends OpName, I extends InputOf<A, Op>>(op: Op, input: I, options?: CallOptions): Promise<Answer<OutputOf<A, Op, I>>>
+  live<Op extends LiveOpName, I extends InputOf<A, Op>>(op: Op, input: I): LiveQuery<OutputOf<A, Op, I>>
+  followRun(id: string, options?: FollowOptions): RunStream
+  presence(session_id: string): Presence
+  /** Ends it: the socket is closed, and whatever waits is rejected with `disconnected`. */
+  close(): void
+}
+
+export type { Fault, FaultCode, Operations, Principal, Retry, RunEvent }
