@@ -14,7 +14,7 @@ use crewline_protocol::{
 };
 use futures::future::BoxFuture;
 use ring::digest::{SHA256, digest};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tracing::{Instrument, debug_span, error, warn};
 
 use self::reads::Ask;
@@ -170,7 +170,7 @@ impl Router {
         let prepare: Prepare = Box::new(move |body| {
             let input: O = body.decode()?;
             validate(&input)?;
-            let digest = if O::KIND == Kind::Mutation { sha256(&encode(&input)) } else { [0; 32] };
+            let digest = if O::KIND == Kind::Mutation { digest_of(&input)? } else { [0; 32] };
             let handler = handler.clone();
             let run = move |cx| -> BoxFuture<'static, Result<Reply, Failure>> {
                 let answer = handler(cx, input.clone());
@@ -433,10 +433,13 @@ fn validate<O: Operation>(input: &O) -> Result<(), Fault> {
     Err(Fault::invalid_fields(fields.collect()))
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+/// Of what is asked for, in whatever order the keys of its maps came.
+fn digest_of(input: &impl Serialize) -> Result<[u8; 32], Fault> {
+    let mut value = serde_json::to_value(input).map_err(|error| Fault::invalid("", "type", error.to_string()))?;
+    value.sort_all_objects();
     let mut out = [0; 32];
-    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    out
+    out.copy_from_slice(digest(&SHA256, &encode(&value)).as_ref());
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -449,6 +452,19 @@ mod tests {
         let without: Vec<&str> = OPERATIONS.iter().map(|spec| spec.name).filter(|name| !router.routes.contains_key(name)).collect();
         assert_eq!(without, Vec::<&str>::new());
         assert_eq!(router.routes.len(), OPERATIONS.len());
+    }
+
+    #[test]
+    fn the_same_is_asked_for_in_any_order_of_keys() {
+        let digests: Vec<[u8; 32]> = [
+            r#"{"collection": "c", "data": {"a": {"x": 1, "y": [2]}, "b": null}}"#,
+            r#"{"data": {"b": null, "a": {"y": [2], "x": 1}}, "collection": "c"}"#,
+            r#"{"collection": "c", "data": {"a": {"x": 1, "y": [2]}, "b": 0}}"#,
+        ]
+        .map(|text| digest_of(&serde_json::from_str::<crewline_protocol::operations::record::Create>(text).unwrap()).unwrap())
+        .into();
+        assert_eq!(digests[0], digests[1]);
+        assert_ne!(digests[0], digests[2]);
     }
 
     #[test]

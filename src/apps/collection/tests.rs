@@ -52,7 +52,7 @@ fn a_collection_is_what_its_file_says() {
     let app = app(NOTES, "{}").unwrap();
     let notes = &app.collections["notes"];
     let sorted: Vec<&str> = notes.fields.iter().filter(|field| field.sortable).map(|field| field.name.as_ref()).collect();
-    assert_eq!(sorted, ["due_at", "status", "text"]);
+    assert_eq!(sorted, ["text", "status", "due_at"]);
     let after = notes.field("after").unwrap();
     assert_eq!((after.kind, after.refers.as_deref(), after.optional), (crewline_protocol::noun::FieldKind::Id, Some("notes"), false));
     assert_eq!(
