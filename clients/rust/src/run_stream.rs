@@ -17,6 +17,7 @@ use crate::{
 
 /// What a followed run gives.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are events: a box for each would be an allocation for each")]
 pub enum Followed {
     /// The subscription has begun, again after a lost connection: what follows is read from the log after `from`, up to `head` at once.
     Attached {
