@@ -1,0 +1,138 @@
+/** Crewline's operations as plain options of TanStack Query. There is no table of them: `q.<noun>.<verb>` becomes the name of one. */
+import { hashKey, type InfiniteData, type QueryClient, type QueryKey } from '@tanstack/query-core'
+import { CrewlineError } from '../core/error.js'
+import type { AnyApp, AppShape, Client, OpName } from '../core/types.js'
+import { uuidv7 } from '../core/uuid.js'
+import type { Page, RecordRow } from '../protocol.js'
+import { overlay, type OptimisticCache, type Rows } from './overlay.js'
+import { canFollow, createStores, type PageParam } from './store.js'
+import type { BridgeOptions, QueryBridge } from './types.js'
+
+type Input = { id?: string; [field: string]: unknown }
+type Optimistic = false | ((cache: OptimisticCache, input: Input) => void)
+type Extras = { live?: boolean; optimistic?: Optimistic; [option: string]: unknown }
+
+/**
+ * Makes the bridge between a client and a `QueryClient`: make one, beside them. What `q` gives are plain options, so that loaders, prefetching,
+ * suspense, `select`, persisters and the devtools work with them.
+ *
+ * A query of the bridge is followed while somebody observes it, and its data is the server's: `setQueryData` on it is undone at once. Show what
+ * is not so yet with `optimistic`.
+ */
+export function createQueryBridge<A extends AppShape = AnyApp>(client: Client<A>, queries: QueryClient, options: BridgeOptions = {}): QueryBridge<A> {
+  const { prefix = 'crewline' } = options
+  const any = client as unknown as Client
+  const stores = createStores(any, queries, prefix)
+  /** Inputs whose last try may have happened, with what was sent: it is sent again as it was. */
+  const unsure = new WeakMap<object, { sent: Input; key: string }>()
+
+  async function mutate(op: OpName, input: Input, optimistic: Optimistic, key = uuidv7()): Promise<unknown> {
+    const [noun, verb] = op.split('.') as [string, string]
+    const again = unsure.get(input)
+    unsure.delete(input)
+    const { sent, key: used } = again ?? { sent: verb === 'create' ? { id: uuidv7(), ...input } : input, key }
+    const layer = overlay(noun, (cache) => optimistic && optimistic(cache, sent), stores.shown)
+    stores.add(layer)
+    try {
+      const { output, as_of } = await any.ask(op, sent as never, { key: used })
+      stores.settle(layer, noun, output, as_of)
+      return output
+    } catch (error) {
+      stores.reject(layer)
+      if (error instanceof CrewlineError && error.retry === 'same_key') unsure.set(input, { sent, key: used })
+      throw error
+    }
+  }
+
+  function usual(op: string): Optimistic {
+    if (op.endsWith('.update')) return (cache, input) => cache.patch(input as { id: string })
+    if (op === 'record.delete') return (cache, input) => cache.remove(input.id!)
+    if (op !== 'record.create') return false
+    return (cache, input) => {
+      const connection = client.connection.get()
+      const created_by = (connection.status === 'open' && connection.principal?.id) || ''
+      cache.insert({ created_by, ...(input as { id: string; created_by?: string }) })
+    }
+  }
+
+  const base = (key: QueryKey, follows: boolean) => ({
+    queryKey: key,
+    queryKeyHashFn: hashKey,
+    structuralSharing: (before: unknown, value: unknown) => stores.share(hashKey(key), before, value),
+    // Whether there is a connection is the client's affair.
+    networkMode: 'always' as const,
+    retry: (count: number, error: unknown) => count < 3 && error instanceof CrewlineError && /same_key|after|reconnect/.test(error.retry),
+    retryDelay: (count: number, error: unknown) => (error as Partial<CrewlineError>).fault?.retry_after_ms ?? 1000 * 2 ** count,
+    // What is followed is never stale, and a reconnect asks for the difference.
+    ...(follows && { staleTime: Infinity, refetchOnReconnect: false as const, refetchOnWindowFocus: false as const }),
+  })
+
+  function offer(noun: string, verb: string) {
+    const op = `${noun}.${verb}` as OpName
+    const key = (input: Input, ...how: string[]): QueryKey => [prefix, noun, verb, input, ...(how.length ? [how.join(' ')] : [])]
+    return {
+      queryKey: (input?: Input): QueryKey => (input ? key(input) : [prefix, noun, verb]),
+      queryOptions(input: Input, { live = true, ...rest }: Extras = {}) {
+        const follows = live && canFollow(op, input)
+        const queryKey = key(input, ...(follows ? [] : ['plain']))
+        return { ...base(queryKey, follows), queryFn: () => stores.fetch(queryKey), ...rest }
+      },
+      infiniteQueryOptions(input: Input, { live = true, ...rest }: Extras = {}) {
+        const follows = live && canFollow(op, input)
+        const queryKey = key(input, 'pages', ...(follows ? [] : ['plain']))
+        return {
+          ...base(queryKey, follows),
+          queryFn: ({ pageParam }: { pageParam: PageParam }) => stores.fetch(queryKey, pageParam),
+          initialPageParam: 0,
+          getNextPageParam: (last: Rows, _pages: unknown, param: PageParam) => stores.after(queryKey, last, param),
+          ...rest,
+        }
+      },
+      mutationKey: (): QueryKey => [prefix, noun, verb],
+      mutationOptions({ optimistic = usual(op), ...rest }: Extras = {}) {
+        return { mutationKey: [prefix, noun, verb], mutationFn: (input: Input) => mutate(op, input, optimistic), networkMode: 'always', ...rest }
+      },
+    }
+  }
+
+  // What waited when the program last ended is shown again, until the server has answered it.
+  const began = Date.now()
+  const taken = new Set<string>()
+  const take = () => {
+    for (const { key, op, input, at, status } of client.outbox.get()) {
+      if (at >= began || status === 'refused' || taken.has(key)) continue
+      taken.add(key)
+      mutate(op as OpName, input as Input, usual(op), key).catch(() => {})
+    }
+  }
+  const stop = client.outbox.subscribe(take)
+  take()
+
+  const named = (make: (name: string) => unknown) =>
+    new Proxy({}, { get: (_, name) => (typeof name === 'string' ? make(name) : undefined) }) as unknown
+  return {
+    q: named((noun) => named((verb) => offer(noun, verb))) as QueryBridge<A>['q'],
+    close() {
+      stop()
+      stores.close()
+    },
+  }
+}
+
+/** All rows of an infinite query's data, in order: also as its `select`. */
+export const flattenPages = <Row>(data: InfiniteData<Page<Row>, unknown>): Row[] => data.pages.flatMap((page) => page.items)
+
+/**
+ * After a `conflict`: the input that does the same to the row as it is now, or what `merge` makes of that row. `undefined` where the error is
+ * another, or the server did not say the row.
+ */
+export function onCurrent<I extends object, Row extends { revision: number } = RecordRow>(
+  error: unknown,
+  input: I,
+  merge?: (current: Row, input: I) => I,
+): I | undefined {
+  const { code, current } = (error instanceof CrewlineError && error.fault) || ({} as { code?: string; current?: unknown })
+  if (code !== 'conflict' || !current) return undefined
+  const row = current as Row
+  return { ...(merge ? merge(row, input) : input), revision: row.revision }
+}

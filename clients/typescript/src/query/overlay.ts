@@ -1,0 +1,171 @@
+/** Optimistic layers: what mutations that have no answer yet will do to rows, laid over what the server said. Nothing here changes a row in place. */
+import type { Filter, Sort } from '../protocol.js'
+import { compare, matches, type Row } from './match.js'
+
+/** A list's or a row's query, as far as layers must know it. */
+export interface Asked {
+  noun: string
+  verb: string
+  input: { id?: string; filter?: Filter; sort?: Sort[]; [field: string]: unknown }
+}
+
+/** Rows of one read. */
+export interface Rows {
+  items: readonly Row[]
+  next?: string | undefined
+  total?: number | undefined
+}
+
+/** What becomes of one row. */
+interface Change {
+  apply(row: Row | undefined): Row | undefined
+  /** Says for itself which lists it comes into. */
+  where?: Where | undefined
+  /** What was known of the row before. */
+  was?: Row | undefined
+}
+
+type Where = (list: Asked['input']) => boolean
+
+/** What one mutation does. */
+export interface Overlay {
+  /** By noun and id. */
+  changes: Map<string, Change>
+  /** The revision of the reply; `Infinity` while there is none. */
+  until: number
+  /** The rows that the reply told, by noun and id. */
+  said: Map<string, Row>
+  /** When the reply came, in milliseconds since the epoch. */
+  at: number
+  /** Lists that the server does not take its row into, by their hash. */
+  refused: Set<string>
+}
+
+/** What `optimistic` is handed: each of these changes what cached queries show until the server has answered and its rows have come. */
+export interface OptimisticCache {
+  /**
+   * Merges fields into the row with this `id`, wherever it is cached: a record's `data` key by key, other nouns' fields. `null` takes a field
+   * away. `id`, `revision` and `collection` stay. A list whose `filter` no longer takes the row in drops it, and one whose filter now does gains it.
+   */
+  patch(change: { id: string } & object, noun?: string): void
+  /** Puts a row into each cached list whose parent and `filter` take it in, or which `where` says, at its place by `sort`. */
+  insert(row: { id: string } & object, where?: (list: Asked['input']) => boolean, noun?: string): void
+  /** Takes the row with this `id` out of every cached list. */
+  remove(id: string, noun?: string): void
+}
+
+/** Under which changes of a row are kept. */
+export const named = (noun: string, id: string) => `${noun} ${id}`
+
+/** A layer of what `say` says; `noun` is the mutation's own. `known`: what is shown of a row now. */
+export function overlay(noun: string, say: (cache: OptimisticCache) => void, known: (name: string) => Row | undefined): Overlay {
+  const changes: Overlay['changes'] = new Map()
+  const add = (of: string, id: string, apply: Change['apply'], where?: Where) => {
+    const key = named(of, id)
+    const earlier = changes.get(key)
+    changes.set(key, earlier ? { ...earlier, apply: (row) => apply(earlier.apply(row)) } : { apply, where, was: known(key) })
+  }
+  say({
+    patch: (change, of = noun) => add(of, change.id, (row) => row && merge(row, change as Row)),
+    insert: (row, where, of = noun) => {
+      const at = Date.now()
+      add(of, row.id, (there) => there ?? { revision: 0, created_at: at, updated_at: at, ...row }, where)
+    },
+    remove: (id, of = noun) => add(of, id, () => undefined),
+  })
+  return { changes, until: Infinity, said: new Map(), at: 0, refused: new Set() }
+}
+
+function merge(row: Row, { id: _id, revision: _revision, collection: _collection, ...fields }: Row): Row {
+  const merged = (into: unknown, from: object) => {
+    const fields = { ...(into as object) } as Record<string, unknown>
+    for (const [key, value] of Object.entries(from)) {
+      if (value === null) delete fields[key]
+      else if (value !== undefined) fields[key] = value
+    }
+    return fields
+  }
+  // Only records have `data` and a collection; it is merged by its keys.
+  return merged(row, row.collection ? { ...fields, data: merged(row.data, fields.data ?? {}) } : fields) as Row
+}
+
+/** Every row that an output tells. */
+export function told(output: unknown): Row[] {
+  const { id, revision, results } = (output ?? {}) as { id?: unknown; revision?: unknown; results?: unknown[] }
+  return typeof id === 'string' && typeof revision === 'number' ? [output as Row] : (results ?? []).flatMap(told)
+}
+
+/**
+ * What overlays make of a row of a read that is true at `revision`; `own`: the read has it. Those that were answered come first, in the order of
+ * their replies, for what is still under way will be done to what they made.
+ */
+export function fold(key: string, row: Row | undefined, overlays: readonly Overlay[], revision = -1, own = false) {
+  const effective: Overlay[] = []
+  for (const overlay of overlays) {
+    const change = overlay.changes.get(key)
+    if (!change || revision >= overlay.until) continue
+    const said = overlay.said.get(key)
+    if (row && row.revision >= (said?.revision ?? overlay.until)) {
+      if (own) continue
+    } else row = said ?? change.apply(row)
+    effective.push(overlay)
+  }
+  return { row, effective }
+}
+
+/**
+ * Lays overlays over rows that are true at `revision`. `known` finds rows of other queries; rows are put in only where it `inserts`. `used` is told
+ * of each answered overlay that did something, with the id of a row that it put in and the server may not have there.
+ */
+export function layer(
+  { noun, verb, input }: Asked,
+  rows: Rows,
+  overlays: readonly Overlay[],
+  revision: number,
+  known: (name: string) => Row | undefined,
+  inserts: boolean,
+  used: (overlay: Overlay, guess?: string) => void,
+): Rows {
+  let { items, total = 0 } = rows
+  const keys = new Set(overlays.flatMap((overlay) => [...overlay.changes.keys()]).filter((key) => key.startsWith(named(noun, ''))))
+  for (const key of keys) {
+    const id = key.slice(noun.length + 1)
+    const own = items.find((row) => row.id === id)
+    const { row, effective } = fold(key, own ?? known(key), overlays, revision, !!own)
+    if (!effective.length || row === own) continue
+    const tell = (guess?: string) => effective.forEach((overlay) => overlay.until < Infinity && used(overlay, guess))
+    if (own) tell()
+    if (verb === 'get') {
+      if (own && row) items = [row]
+      continue
+    }
+    const changes = effective.map((overlay) => overlay.changes.get(key)!)
+    const where = changes.find((change) => change.where)?.where
+    const belongs = (one: Row | undefined) => !!one && (where ? where(input) : isIn(input, one))
+    const others = own ? items.filter((other) => other !== own) : items
+    let at = others.findIndex((other) => !!row && compare(input.sort, row, other) < 0)
+    if (own) {
+      if (row && (belongs(row) || !belongs(own))) {
+        // What sorts as before stays where the server put it.
+        if (compare(input.sort, own, row) === 0) at = items.indexOf(own)
+      } else {
+        items = others
+        total--
+        continue
+      }
+    } else {
+      // Where it was before this, the server has it elsewhere; past the end of a list that goes on it is not to be seen.
+      if (!inserts || !row || !belongs(row) || (!where && changes.every((change) => belongs(change.was))) || (at < 0 && rows.next !== undefined)) continue
+      total++
+      tell(id)
+    }
+    if (at < 0) at = others.length
+    items = [...others.slice(0, at), row, ...others.slice(at)]
+  }
+  return items === rows.items ? rows : { ...rows, items, ...(rows.total !== undefined && { total }) }
+}
+
+/** Whether a list takes a row in, as far as this side can tell: by its parent and its filter. */
+const isIn = (input: Asked['input'], row: Row) =>
+  matches(input.filter, row) &&
+  Object.entries(input).every(([field, value]) => /^(filter|sort|limit|count|cursor)$/.test(field) || row[field] === value)

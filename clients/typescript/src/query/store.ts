@@ -1,0 +1,486 @@
+/**
+ * What each cached query shows, as the one truth of it: what the server said, and the layers of mutations that are under way. A query's data is
+ * always made from here, so that nothing which arrives late puts something older in its place.
+ */
+import { hashKey, notifyManager, replaceEqualDeep, type Query, type QueryClient, type QueryKey } from '@tanstack/query-core'
+import type { Client, LiveQuery, OpName } from '../core/types.js'
+import type { Row } from './match.js'
+import { fold, layer, named, told, type Asked, type Overlay, type Rows } from './overlay.js'
+
+/** Rows of a list that is followed, and of a page that is read by a cursor, at most. */
+const [LIVE_MOST, READ_MOST] = [500, 200]
+/** How often it is looked which answered layers are still needed, and how long each is kept for reads that began before it. */
+const [SWEEP_MS, GRACE_MS] = [500, 5000]
+/** Which reads can be followed. */
+const LIVE = /^(?!auth|system|audit|workspace\.list)\w+\.(get|list|aggregate)$/
+
+/** Where a page begins: a number of rows in what is followed, else the cursor of a read. */
+export type PageParam = number | string
+/** One row, or a list's, or some other output. */
+export type Output = Rows & Row
+type Paged = { pages: Rows[]; pageParams: PageParam[] }
+
+/** One cached query. */
+export interface Store extends Asked {
+  key: QueryKey
+  hash: string
+  op: OpName
+  paged: boolean
+  /** Rows of a page. */
+  size: number
+  /** What is followed, how many rows of it, and its last output that was looked at; absent for a plain read. */
+  source: LiveQuery<Output> | undefined
+  limit: number
+  seen: Output | undefined
+  revision: number
+  /** The revision at which what is followed last became another. */
+  changed: number
+  unsubscribe(): void
+  /** Lets go of what is followed; there while somebody looks. */
+  release: (() => void) | undefined
+  /** What ended it, until a fetch has thrown it. */
+  failed: unknown
+  /** Reads by their page. `turn`: which of several was begun last. */
+  reads: Map<PageParam, { output: Output; revision: number; turn: number }>
+  turn: number
+  params: PageParam[]
+  value: unknown
+}
+
+/** Whether a read with this input can be followed. */
+export const canFollow = (op: string, input: object) => LIVE.test(op) && !('cursor' in input)
+
+export type Stores = ReturnType<typeof createStores>
+
+/** Keeps the queries of `cache` whose keys begin with `prefix`. */
+export function createStores(client: Client, queries: QueryClient, prefix: string) {
+  const cache = queries.getQueryCache()
+  const stores = new Map<string, Store>()
+  const fetched = new WeakSet<object>()
+  /** Answered ones first, in the order of their revisions. */
+  let overlays: Overlay[] = []
+  /** What answered layers did when last looked: for whom, and which rows they put in that the server may not have there. */
+  let used = new Map<Overlay, Set<Store>>()
+  let guesses: [Store, Overlay, string][] = []
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let writing = false
+
+  // What a query shows.
+
+  const itemsOf = (store: Store, output: Output | undefined): readonly Row[] =>
+    !output ? [] : store.verb === 'get' ? [output] : (output.items ?? [])
+
+  /** The newest that the server said of a row. */
+  function known(key: string): Row | undefined {
+    let newest: Row | undefined
+    for (const store of stores.values()) {
+      for (const output of [store.source?.get().output, ...[...store.reads.values()].map((read) => read.output)]) {
+        for (const row of itemsOf(store, output)) {
+          if (named(store.noun, row.id) === key && row.revision >= (newest?.revision ?? 0)) newest = row
+        }
+      }
+    }
+    return newest
+  }
+
+  /** An output under those layers that are not in it yet. */
+  function laid(store: Store, output: Output, revision: number, over: readonly Overlay[], inserts = true): Output {
+    over = over.filter((one) => !one.refused.has(store.hash))
+    if (!over.length || store.verb === 'aggregate') return output
+    const rows = { ...output, items: itemsOf(store, output) }
+    const after = layer(store, rows, over, revision, known, inserts, (one, guess) => {
+      used.set(one, (used.get(one) ?? new Set()).add(store))
+      if (guess) guesses.push([store, one, guess])
+    })
+    return after === rows ? output : ((store.verb === 'get' ? after.items[0] : after) as Output)
+  }
+
+  function live(store: Store): Output | undefined {
+    const state = store.source?.get()
+    return state?.output && laid(store, state.output, state.revision, overlays)
+  }
+
+  function compose(store: Store): unknown {
+    const followed = live(store)
+    const read = (param: PageParam): Output | undefined => {
+      const found = store.reads.get(param)
+      const pending = overlays.filter((one) => one.until === Infinity)
+      return found && laid(store, found.output, found.revision, pending, !followed)
+    }
+    if (!store.paged) return kept(store.value, followed ?? read(0))
+    if (!followed && !store.reads.size) return undefined
+    const { pages: before, pageParams } = (store.value ?? { pages: [] }) as Partial<Paged> & { pages: Rows[] }
+    const count = followed ? store.params.filter((param) => typeof param === 'number').length : 0
+    const seen = new Set<string>()
+    const pages = store.params.map((param, index) => {
+      const page = index < count ? slice(store, followed!, index, index + 1 === count) : read(param)
+      // A row is shown once, where it comes first: what is followed is newer than what was read.
+      return kept(before[index], { ...page, items: (page?.items ?? []).filter((row) => !seen.has(row.id) && seen.add(row.id)) })
+    })
+    return alike(store.value, { pages: alike(before, pages), pageParams: alike(pageParams, store.params) })
+  }
+
+  /** A page of what is followed. `next` of one that is not the last says only that there is more. */
+  function slice({ size }: Store, { items, next, total }: Output, index: number, last: boolean): Rows {
+    const end = (index + 1) * size
+    const more = next ?? (!last && items.length > end ? '' : undefined)
+    return { items: items.slice(index * size, last ? undefined : end), ...(more !== undefined && { next: more }), ...(total !== undefined && { total }) }
+  }
+
+  function publish(store: Store): void {
+    const value = compose(store)
+    const query = cache.get(store.hash)
+    if (value === undefined || value === store.value) return
+    store.value = value
+    // While it is fetched for the first time the fetch will tell.
+    if (query && query.state.data !== value && (query.state.data !== undefined || query.state.fetchStatus === 'idle')) write(store)
+  }
+
+  function write(store: Store): void {
+    writing = true
+    try {
+      queries.setQueryData(store.key, store.value)
+    } finally {
+      writing = false
+    }
+  }
+
+  const publishAll = () => notifyManager.batch(() => stores.forEach(publish))
+
+  // What the server says.
+
+  function changed(store: Store): void {
+    const { output, revision, status, error } = store.source!.get()
+    const before = store.seen
+    if (revision >= 0) {
+      if (revision < store.revision) forget()
+      store.revision = revision
+    }
+    if (output !== before) {
+      store.seen = output
+      if (before) store.changed = revision
+      if (output) {
+        learn(store, before, output)
+        if (store.paged) join(store, before?.items, output)
+        for (const param of store.reads.keys()) if (typeof param === 'number') store.reads.delete(param)
+      }
+    }
+    notifyManager.batch(() => (overlays.length ? publishAll() : publish(store)))
+    if (status !== 'ended') store.failed = undefined
+    else if (store.release && error) {
+      const query = cache.get(store.hash)
+      if (query?.state.fetchStatus !== 'idle' || store.failed === error) return
+      store.failed = error
+      query.fetch().catch(noop)
+    }
+  }
+
+  /** What was read learns of rows that are newer. */
+  function learn(store: Store, before: Output | undefined, after: Output): void {
+    const earlier = new Set(itemsOf(store, before))
+    const fresh = new Map(itemsOf(store, after).flatMap((row) => (earlier.has(row) ? [] : [[named(store.noun, row.id), row]])))
+    for (const other of stores.values()) {
+      for (const read of other.reads.values()) {
+        const rows = itemsOf(other, read.output)
+        const now = rows.map((row) => {
+          const found = fresh.get(named(other.noun, row.id))
+          return found && found.revision > row.revision ? found : row
+        })
+        if (alike(rows, now) === rows) continue
+        read.output = other.verb === 'get' ? (now[0] as Output) : { ...read.output, items: now }
+        if (other !== store) publish(other)
+      }
+    }
+  }
+
+  /** Keeps the first page that was read next to what is followed: rows that were pushed out of this come into that. */
+  function join(store: Store, before: readonly Row[] | undefined, after: Output): void {
+    const read = store.reads.get(store.params.find((param) => typeof param === 'string') ?? NaN)
+    before ??= store.params.flatMap((param) => (typeof param === 'number' ? (store.reads.get(param)?.output.items ?? []) : []))
+    if (!read || !before.length) return
+    const stays = new Set(after.items.map((row) => row.id))
+    let kept = before.length - 1
+    while (kept >= 0 && !stays.has(before[kept]!.id)) kept--
+    if (after.next === undefined || kept < 0) {
+      // There is nothing beyond, or nobody knows what lies between.
+      store.params = store.params.filter((param) => typeof param === 'number')
+    } else if (before[kept]!.id === after.items.at(-1)!.id && kept + 1 < before.length) {
+      read.output = { ...read.output, items: [...before.slice(kept + 1), ...read.output.items] }
+    }
+  }
+
+  /** The database is another: what was read and answered before counts for nothing. */
+  function forget(): void {
+    overlays = overlays.filter((one) => one.until === Infinity)
+    for (const store of stores.values()) {
+      if (!store.reads.size) continue
+      store.reads.clear()
+      queries.refetchQueries({ queryKey: store.key, exact: true }).catch(noop)
+    }
+  }
+
+  // Who looks.
+
+  /** The store of a query's key: `[prefix, noun, verb, input, how?]`. */
+  function open(key: QueryKey): Store {
+    const hash = hashKey(key)
+    const found = stores.get(hash)
+    if (found) return found
+    const [, noun, verb, input, how] = key as [string, string, string, Asked['input'], string?]
+    const size = Math.min((input.limit as number | undefined) ?? 50, LIVE_MOST)
+    const paged = !!how?.startsWith('pages')
+    const op = `${noun}.${verb}` as OpName
+    const store: Store = {
+      key, hash, op, noun, verb, input, paged, size,
+      source: undefined, limit: -1, seen: undefined, revision: -1, changed: -1, unsubscribe: noop, release: undefined, failed: undefined,
+      reads: new Map(), turn: 0, params: [0], value: undefined,
+    }
+    stores.set(hash, store)
+    adopt(store, cache.get(hash)?.state.data)
+    if (!how?.endsWith('plain') && canFollow(op, input)) attach(store, paged ? Math.max(1, store.params.filter((param) => typeof param === 'number').length) * size : 0)
+    return store
+  }
+
+  /** Takes what is cached for what was read: it came from another page or program. */
+  function adopt(store: Store, data: unknown): void {
+    if (data === undefined) return
+    const { pages, pageParams } = (store.paged ? data : { pages: [data], pageParams: [0] }) as Paged
+    store.params = pageParams
+    store.reads = new Map(pages.map((page, index) => [pageParams[index]!, { output: page as Output, revision: -1, turn: 0 }]))
+    store.value = data
+  }
+
+  const sourceOf = ({ op, input, paged }: Store, limit: number) =>
+    client.live(op as 'record.list', (paged ? { ...input, limit } : input) as never) as unknown as LiveQuery<Output>
+
+  function attach(store: Store, limit: number, source = sourceOf(store, Math.min(limit, LIVE_MOST))): void {
+    store.unsubscribe()
+    const { release } = store
+    Object.assign(store, { source, limit, revision: -1, unsubscribe: source.subscribe(() => changed(store)), release: release && hold(source) })
+    release?.()
+    changed(store)
+  }
+
+  /** Follows; what has ended is begun anew. */
+  function hold(source: LiveQuery<Output>): () => void {
+    if (source.get().status === 'ended') source.forget()
+    return source.retain()
+  }
+
+  function drop(store: Store): void {
+    stores.delete(store.hash)
+    store.unsubscribe()
+    store.release?.()
+    store.release = undefined
+  }
+
+  /** Follows while somebody looks. */
+  function look(query: Query): void {
+    const active = query.isActive()
+    const store = active ? open(query.queryKey) : stores.get(query.queryHash)
+    if (!store?.source || active === !!store.release) return
+    if (active) {
+      store.release = hold(store.source)
+      sweepLater()
+    } else {
+      store.release!()
+      store.release = undefined
+    }
+  }
+
+  // Fetches.
+
+  async function fetch(key: QueryKey, param: PageParam = 0): Promise<unknown> {
+    const store = open(key)
+    if (!store.source || typeof param === 'string') return read(store, param)
+    const { failed } = store
+    store.failed = undefined
+    if (failed) throw failed
+    await reach(store, store.paged ? param + store.size : 0)
+    const output = live(store)!
+    return mark<Rows>(store.paged ? slice(store, output, param / store.size, false) : output)
+  }
+
+  /** Waits until what is followed is up to date, and has as many rows. */
+  async function reach(store: Store, limit: number): Promise<void> {
+    const grows = limit > store.limit
+    const source = grows ? sourceOf(store, Math.min(limit, LIVE_MOST)) : store.source!
+    if (!grows && source.get().status === 'ended' && store.release) {
+      store.release()
+      store.release = hold(source)
+    }
+    const release = hold(source)
+    try {
+      await source.current()
+      if (!grows || stores.get(store.hash) !== store) return
+      // Changes of two that are followed may come in either order: what is shown never goes back.
+      for (let tries = 0; tries < 20 && source.get().revision < store.changed; tries++) await new Promise((done) => setTimeout(done, 50))
+      if (limit > store.limit) attach(store, limit, source)
+    } finally {
+      release()
+    }
+  }
+
+  /** Where the page after this one begins. */
+  function after(key: QueryKey, { items, next }: Rows, param: PageParam): PageParam | undefined {
+    const store = stores.get(hashKey(key))
+    if (typeof param === 'string' || !store?.source || next === undefined) return next
+    const end = param + store.size
+    // A list that is too large for a message has fewer rows than were asked for.
+    const short = items.length < store.size && (store.seen?.items.length ?? 0) < store.limit
+    return short || end + store.size > LIVE_MOST ? next : end
+  }
+
+  async function read(store: Store, param: PageParam): Promise<unknown> {
+    const turn = ++store.turn
+    const { input, size, paged } = store
+    const asked = typeof param === 'string' ? { ...input, limit: Math.min(size, READ_MOST), cursor: param } : paged ? { ...input, limit: size } : input
+    const answer = await client.ask(store.op, asked as never)
+    const revision = answer.as_of ?? Infinity
+    const answered = overlays.filter((one) => one.until < Infinity)
+    const output = laid(store, answer.output as unknown as Output, revision, answered, !store.source)
+    const found = store.reads.get(param)
+    if (!found || found.turn < turn) store.reads.set(param, { output, revision, turn })
+    return mark(store.reads.get(param)!.output)
+  }
+
+  /** A copy that is known to come from a fetch: what it says is in its store, and may be old by the time it arrives. */
+  function mark<T extends object>(value: T): T {
+    const copy = { ...value }
+    fetched.add(copy)
+    return copy
+  }
+
+  /** `structuralSharing` of a query: what a fetch brings is what the store says by now; anything else (what `select` makes) is shared as usual. */
+  function share(hash: string, before: unknown, value: unknown): unknown {
+    const store = stores.get(hash)
+    const { pages, pageParams } = (value ?? {}) as Partial<Paged>
+    if (!store || value === store.value || !(fetched.has(value as object) || (store.paged && pages?.some((page) => fetched.has(page))))) {
+      return store && value === store.value ? value : shared(before, value)
+    }
+    if (store.paged) {
+      store.params = pageParams!.filter((param) => store.reads.has(param) || (store.source && typeof param === 'number'))
+      for (const param of store.reads.keys()) if (!store.params.includes(param)) store.reads.delete(param)
+    }
+    return (store.value = compose(store) ?? value)
+  }
+
+  // Layers.
+
+  function add(overlay: Overlay): void {
+    overlays.push(overlay)
+    publishAll()
+  }
+
+  /** The server refused it: what it did was never so. */
+  function reject(overlay: Overlay): void {
+    overlays = overlays.filter((one) => one !== overlay)
+    publishAll()
+  }
+
+  /** The server did it: its layer falls, query by query, when what is followed has come as far. */
+  function settle(overlay: Overlay, noun: string, output: unknown, as_of: number | null): void {
+    const rows = told(output)
+    for (const row of rows) {
+      const key = named(noun, row.id)
+      overlay.said.set(key, row)
+      if (!overlay.changes.has(key)) overlay.changes.set(key, { apply: (there) => there && row, where: () => false })
+    }
+    overlay.until = as_of ?? Math.max(0, ...rows.map((row) => row.revision))
+    overlay.at = Date.now()
+    overlays.sort((a, b) => (a.until === b.until ? 0 : a.until - b.until))
+    for (const store of stores.values()) {
+      // Nothing tells what was read: it is brought up to date once and for all.
+      for (const one of store.reads.values()) one.output = laid(store, one.output, one.revision, [overlay], !store.source)
+    }
+    publishAll()
+    sweepLater()
+  }
+
+  function sweepLater(): void {
+    if (overlays.some((one) => one.until < Infinity)) timer ??= setTimeout(sweep, SWEEP_MS)
+  }
+
+  /** Lets answered layers go that nothing needs any more. */
+  function sweep(): void {
+    timer = undefined
+    used = new Map()
+    guesses = []
+    publishAll()
+    overlays = overlays.filter((one) => one.until === Infinity || used.has(one) || Date.now() - one.at < GRACE_MS)
+    const asked = new Set(guesses.map(([store]) => store))
+    for (const store of asked) if (store.release && store.source?.get().status === 'live') void confirm(store, guesses)
+    // What nobody looks at is not brought up to date, and its layers wait with it.
+    const looked = (one: Overlay) => [...(used.get(one) ?? [])].some((store) => store.release)
+    if (overlays.some((one) => one.until < Infinity && (looked(one) || Date.now() - one.at < GRACE_MS))) sweepLater()
+  }
+
+  /** A list says nothing of a row that it does not take in: it is asked whether it does. */
+  async function confirm(store: Store, all: typeof guesses): Promise<void> {
+    const asked = store.paged ? { ...store.input, limit: Math.min(store.limit, LIVE_MOST) } : store.input
+    const answer = await client.ask(store.op as 'record.list', asked as never).catch(noop)
+    if (!answer) return
+    const there = new Set((answer.output as unknown as Output).items.map((row) => row.id))
+    for (const [of, overlay, id] of all) {
+      if (of === store && (answer.as_of ?? 0) >= overlay.until && !there.has(id)) overlay.refused.add(store.hash)
+    }
+    publish(store)
+  }
+
+  // The cache says who looks, and what others put into it.
+
+  const stop = cache.subscribe((event) => {
+    const { query, type } = event
+    if (query.queryKey[0] !== prefix || query.queryKey.length < 4) return
+    if (type === 'removed') {
+      const store = stores.get(query.queryHash)
+      if (store) drop(store)
+      return
+    }
+    look(query)
+    const store = stores.get(query.queryHash)
+    const { data } = query.state
+    if (type !== 'updated' || writing || !store || data === undefined || data === store.value) return
+    if (store.source?.get().output) write(store)
+    else adopt(store, data)
+  })
+  for (const query of cache.getAll()) if (query.queryKey[0] === prefix && query.queryKey.length > 3) look(query)
+
+  return {
+    fetch,
+    share,
+    after,
+    add,
+    reject,
+    settle,
+    /** A row as it is shown now. */
+    shown: (key: string) => fold(key, known(key), overlays).row,
+    /** Answers how many layers there are. */
+    layers: () => overlays.length,
+    close(): void {
+      stop()
+      clearTimeout(timer)
+      for (const store of [...stores.values()]) drop(store)
+    },
+  }
+}
+
+const noop = () => {}
+
+/** The first of two values where nothing in the second is another. Rows are compared as objects, for they stay the same until they change. */
+function alike<T>(before: unknown, after: T): T {
+  if (!before || !after || typeof before !== 'object' || typeof after !== 'object') return after
+  const [old, now] = [Object.entries(before), after as Record<string, unknown>]
+  return old.length === Object.keys(now).length && old.every(([key, value]) => now[key] === value) ? (before as T) : after
+}
+
+const kept = <T>(before: unknown, after: T): T => {
+  const items = (after as Rows | undefined)?.items
+  return items ? alike(before, { ...after, items: alike((before as Rows | undefined)?.items, items) }) : after
+}
+
+/** What \`select\` makes is shared as TanStack Query does it, but for lists of rows: to compare them place by place would make new ones of all that moved. */
+const shared = (before: unknown, value: unknown): unknown => {
+  const same = alike(before, value)
+  return same === before || (Array.isArray(value) && (value[0] as Partial<Row> | undefined)?.revision !== undefined) ? same : replaceEqualDeep(before, value)
+}
