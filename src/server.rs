@@ -67,6 +67,9 @@ pub enum StartError {
     /// Stored records would not fit the app.
     #[error("the app would break what is stored: {0}; change the schema, or serve the app as it was and change the records")]
     Breaks(List),
+    /// Models can't be asked.
+    #[error("models can't be asked: {0}")]
+    Models(String),
     /// The app's folder has problems.
     #[error("the app in {} has {} problem(s):\n{}", .0.display(), .1.len(), lines(.1))]
     App(PathBuf, Vec<Problem>),
@@ -160,7 +163,7 @@ impl Server {
         let live = Live::new(feeds, store.clone());
         let services = Arc::new(Services { settings, clock, store, hub, live, access, apps, limits });
 
-        let engine = Engine::start(services.clone(), name.id.clone());
+        let engine = Engine::start(services.clone(), name.id.clone()).map_err(StartError::Models)?;
         let sweep = tokio::spawn(sweep_forever(services.clone()));
         let reloading = folder.map(|folder| tokio::spawn(reload_forever(folder, services.clone())));
         let (draining, drains) = watch::channel(false);

@@ -1,7 +1,7 @@
 //! Every limit and interval: its default, its bounds, and why it is there. From a file, the environment and flags, the later over
 //! the earlier.
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{collections::BTreeMap, fmt, path::Path, str::FromStr};
 
 /// Who may register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,67 @@ impl FromStr for Origins {
 impl fmt::Display for Origins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join(","))
+    }
+}
+
+/// Values by the names of providers or models: `openai=http://127.0.0.1:8000/v1,local=…`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named<T>(pub BTreeMap<String, T>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T> Named<T> {
+    /// The value with this name.
+    pub fn get(&self, name: &str) -> Option<&T> {
+        self.0.get(name)
+    }
+}
+
+impl<T: FromStr> FromStr for Named<T> {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let named = parts.map(|part| {
+            let (name, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is not of the form name=value"))?;
+            let value = value.trim().parse().map_err(|_| format!("`{value}` can't be the value of `{name}`"))?;
+            Ok((name.trim().to_owned(), value))
+        });
+        named.collect::<Result<_, String>>().map(Self)
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Named<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        f.write_str(&named.join(","))
+    }
+}
+
+/// What a million tokens cost, in micro-US-dollars: `150000/600000`, those that go in and those that come out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Price {
+    /// A million tokens that go into a model.
+    pub input: u64,
+    /// A million that come out.
+    pub output: u64,
+}
+
+impl FromStr for Price {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let prices = text.split_once('/').and_then(|(input, output)| Some((input.trim().parse().ok()?, output.trim().parse().ok()?)));
+        let (input, output) = prices.ok_or("is a price such as 150000/600000")?;
+        Ok(Self { input, output })
+    }
+}
+
+impl fmt::Display for Price {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.input, self.output)
     }
 }
 
@@ -192,6 +253,19 @@ settings! {
     max_attempts: u32 = 5, |v| (1..=1_000).contains(v), "1 to 1000";
     /// The longest answer of a model: a run's row must hold its inputs and its output.
     answer_bytes: u32 = 32 << 10, |v| (1_024..=128 << 10).contains(v), "1024 to 131072 (bytes)";
+    /// The model of agents that name none, such as openai/gpt-4o-mini. As long as it is the simulated one, that answers all of them,
+    /// whatever they name.
+    model: String = "simulated".to_owned(), |v| !v.trim().is_empty(), "simulated, or a provider and its model such as openai/gpt-4o-mini";
+    /// Where providers are asked other than at their own addresses, such as a server of one's own that speaks OpenAI's API.
+    model_urls: Named<String> = Named::default(), |v| v.0.values().all(|url| url.starts_with("http://") || url.starts_with("https://")), "names and URLs such as local=http://127.0.0.1:8000/v1, separated by commas";
+    /// Files that hold the keys of providers; without one a key is taken from the environment, such as OPENAI_API_KEY.
+    model_key_files: Named<String> = Named::default(), |_| true, "names and files such as openai=/run/secrets/openai, separated by commas";
+    /// What a million tokens of each model cost, going in and coming out; one without a price costs nothing.
+    model_prices: Named<Price> = Named::default(), |_| true, "names and micro-US-dollars such as gpt-4o-mini=150000/600000, separated by commas";
+    /// How long a model may say nothing: some think for minutes before their first word.
+    model_silence_ms: u64 = 120_000, |v| (100..=3_600_000).contains(v), "100 to 3600000 (milliseconds)";
+    /// How often a model that is busy, away or broken is asked again for one answer.
+    model_retries: u32 = 4, |v| (0..=20).contains(v), "0 to 20";
     /// How fast the simulated model speaks.
     simulated_tokens_per_s: f64 = 60.0, |v| (0.1..=1_000_000.0).contains(v), "0.1 to 1000000 (tokens a second)";
     /// How often the folder of `--app` is looked at for changes. A change is taken when two looks found the same, so that files

@@ -1,6 +1,7 @@
 //! A node in memory and a peer that speaks frames, for tests in simulated time.
 
 pub(crate) mod crews;
+pub(crate) mod openai;
 
 use std::{
     net::IpAddr,

@@ -70,9 +70,10 @@ struct Step {
     calls: Vec<SaidCall>,
 }
 
-/// Reads the file. An app without one can't be executed by the engine: there is no other model.
+/// Reads the file. Where there is none, and for tasks that it does not name, the simulated model hands in what says that it is simulated.
 pub(super) fn read(files: &Files, crews: &BTreeMap<String, Crew>, problems: &mut Vec<Problem>) -> Simulation {
-    let Some(file) = yaml::required::<SimulationFile>(files, FILE, problems) else { return Simulation::default() };
+    let Some(text) = files.get(FILE) else { return Simulation::default() };
+    let Some(file) = yaml::parse::<SimulationFile>(FILE, text, problems) else { return Simulation::default() };
     let environment = environment();
     let mut answers = BTreeMap::new();
     for (crew_name, tasks) in file.crews {
@@ -108,12 +109,6 @@ pub(super) fn read(files: &Files, crews: &BTreeMap<String, Crew>, problems: &mut
         }
         answers.insert(crew_name, steps_of);
     }
-    for crew in crews.values().filter(|crew| crew.executor == super::Executor::Engine) {
-        for task in crew.tasks.iter().filter(|task| !answers.get(&crew.name).is_some_and(|tasks| tasks.contains_key(&task.name))) {
-            let message = format!("there are no answers for task `{}` of crew `{}`", task.name, crew.name);
-            problems.push(Problem::at(FILE, 1, 1, message));
-        }
-    }
     Simulation { input_microusd: file.price.input_microusd, output_microusd: file.price.output_microusd, answers }
 }
 
@@ -124,8 +119,12 @@ impl Simulation {
     /// # Errors
     /// What is wrong with the template, over these facts.
     pub fn answer(&self, crew: &str, task: &str, call: usize, may_call: bool, facts: &Value) -> Result<Said, String> {
-        let steps = self.answers.get(crew).and_then(|tasks| tasks.get(task)).filter(|steps| !steps.is_empty());
-        let steps = steps.ok_or_else(|| format!("simulation.yaml has no answers for task `{task}` of crew `{crew}`"))?;
+        let Some(steps) = self.answers.get(crew).and_then(|tasks| tasks.get(task)).filter(|steps| !steps.is_empty()) else {
+            let text = format!(
+                "Simulated: this is where a model would hand in `{task}`. Name a model in the settings, or write its answers into simulation.yaml."
+            );
+            return Ok(Said { text, calls: Vec::new() });
+        };
         let last = steps.len() - 1;
         let step = &steps[if may_call { call.min(last) } else { last }];
         let text = environment().render_str(&step.say, facts).map_err(|error| format!("the template for task `{task}`: {error:#}"))?;

@@ -67,7 +67,10 @@ impl Serve {
         server.run_until_signal().await.map_err(|error| Failure::Server(format!("signals can't be waited for: {error}")))
     }
     fn log(&self) -> Result<(), Failure> {
-        let filter = EnvFilter::try_new(&self.log).map_err(|error| Failure::Usage(format!("`--log {}`: {error}", self.log)))?;
+        // What the models' library logs may hold whole answers of providers, who repeat keys in them.
+        let quiet = "genai=off".parse().map_err(|error| Failure::Usage(format!("`genai=off`: {error}")))?;
+        let filter =
+            EnvFilter::try_new(&self.log).map_err(|error| Failure::Usage(format!("`--log {}`: {error}", self.log)))?.add_directive(quiet);
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         if self.log_json {
             log.json().init();

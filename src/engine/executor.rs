@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use super::{
     history::{History, TaskHistory},
     log::{self, Written},
-    model::Model,
+    models::Models,
     read,
     task::{Counters, Stage, Stopped, Work, never},
     tools::{ToolContext, Toolbox},
@@ -34,7 +34,7 @@ use crate::{
 /// What all executors of a node share.
 pub(super) struct Means {
     pub(super) services: Arc<Services>,
-    pub(super) model: Arc<dyn Model>,
+    pub(super) models: Arc<Models>,
     pub(super) tools: Toolbox,
 }
 
@@ -81,7 +81,7 @@ async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cu
     let stage = app.filter(|app| app.crews.contains_key(&run.crew)).map(|app| Stage {
         app,
         crew: run.crew.clone(),
-        model: means.model.clone(),
+        models: means.models.clone(),
         tools: means.tools.clone(),
         cx: ToolContext { inputs: Arc::new(run.inputs.0.clone()) },
         clock: clock.clone(),

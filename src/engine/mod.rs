@@ -6,6 +6,7 @@ mod executor;
 mod history;
 mod log;
 mod model;
+mod models;
 mod prompt;
 mod read;
 mod simulated;
@@ -14,6 +15,7 @@ mod tools;
 
 pub use content::{ContentAnalyze, Figures, analyze};
 pub use model::{Chunk, Message, Model, Request, Scene};
+pub use models::Models;
 pub use read::events;
 pub use simulated::Simulated;
 pub use tools::{Tool, ToolContext, ToolSpec, Toolbox};
@@ -57,16 +59,19 @@ pub struct EngineHandle {
 }
 
 impl Engine {
-    /// Starts executing runs with the simulated model, as the node with this id.
-    pub fn start(services: Arc<Services>, node: String) -> EngineHandle {
-        let model = Simulated { tokens_per_s: services.settings.simulated_tokens_per_s };
-        Self::start_with(services, node, Arc::new(model), Toolbox::standard())
+    /// Starts executing runs with the settings' models, as the node with this id.
+    ///
+    /// # Errors
+    /// See [`Models::new`].
+    pub fn start(services: Arc<Services>, node: String) -> Result<EngineHandle, String> {
+        let models = Models::new(&services.settings)?;
+        Ok(Self::start_with(services, node, models, Toolbox::standard()))
     }
 
-    /// Starts executing runs with this model and these tools.
-    pub fn start_with(services: Arc<Services>, node: String, model: Arc<dyn Model>, tools: Toolbox) -> EngineHandle {
+    /// Starts executing runs with these models and these tools.
+    pub fn start_with(services: Arc<Services>, node: String, models: Models, tools: Toolbox) -> EngineHandle {
         let (leave, leaves) = watch::channel(false);
-        let means = Arc::new(Means { services, model, tools });
+        let means = Arc::new(Means { services, models: Arc::new(models), tools });
         let engine = Self { node, means, held: Arc::default(), executing: JoinSet::new(), leaves };
         EngineHandle { leave, task: Mutex::new(Some(tokio::spawn(engine.run()))) }
     }

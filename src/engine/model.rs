@@ -27,6 +27,8 @@ pub struct Request {
     pub messages: Vec<Message>,
     /// The tools that it may call.
     pub tools: Vec<ToolSpec>,
+    /// The JSON Schema of the answer; absent: words.
+    pub response_format: Option<Value>,
     /// What the call is about; a model that reads its messages needs none of it.
     pub scene: Scene,
 }

@@ -19,7 +19,8 @@ use tokio::sync::watch;
 use super::{
     history::{Answered, Called, TaskHistory},
     log::Log,
-    model::{Chunk, Message, Model, Request, Scene},
+    model::{Chunk, Message, Request, Scene},
+    models::Models,
     prompt,
     tools::{ToolContext, Toolbox},
 };
@@ -32,7 +33,7 @@ use crate::{
 pub(super) struct Stage {
     pub(super) app: Arc<App>,
     pub(super) crew: String,
-    pub(super) model: Arc<dyn Model>,
+    pub(super) models: Arc<Models>,
     pub(super) tools: Toolbox,
     pub(super) cx: ToolContext,
     pub(super) clock: Clock,
@@ -111,7 +112,8 @@ impl Stage {
     async fn speak(&self, work: &Work<'_>, messages: Vec<Message>, call: usize, may_call: bool) -> Result<Answered, Fault> {
         let tools = if may_call { self.tools.specs(&work.task.tools) } else { Vec::new() };
         let scene = Scene { app: self.app.clone(), crew: self.crew.clone(), task: work.task.name.clone(), call, facts: self.facts() };
-        let mut chunks = self.model.stream(Request { messages, tools, scene });
+        let model = self.models.model(work.agent.llm.as_deref())?;
+        let mut chunks = model.stream(Request { messages, tools, response_format: None, scene });
         let mut answer = Answered::default();
         let mut parts: Vec<(String, TextRole)> = Vec::new();
         let (mut bytes, mut usage) = (0, Usage::default());
@@ -150,7 +152,7 @@ impl Stage {
             at: self.now(),
             task: Some(work.id.clone()),
             agent: work.agent.name.clone(),
-            model: self.model.name().to_owned(),
+            model: model.name().to_owned(),
             input_tokens: usage.input_tokens,
             output_tokens: usage.output_tokens,
             cost_microusd: usage.cost_microusd,

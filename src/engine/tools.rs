@@ -19,9 +19,9 @@ const RESULT_BYTES: usize = 64 << 10;
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolSpec {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// What it does.
-    pub description: &'static str,
+    pub description: String,
     /// The JSON Schema of its arguments.
     pub input_schema: Value,
 }
@@ -43,7 +43,7 @@ pub trait Tool: Send + Sync + 'static {
 
 /// The tools that there are.
 #[derive(Clone)]
-pub struct Toolbox(Arc<BTreeMap<&'static str, Entry>>);
+pub struct Toolbox(Arc<BTreeMap<String, Entry>>);
 
 struct Entry {
     tool: Arc<dyn Tool>,
@@ -62,7 +62,7 @@ impl Toolbox {
         let entry = |tool: Arc<dyn Tool>| {
             let spec = tool.spec();
             let arguments = Schema::new(&spec.input_schema).ok();
-            (spec.name, Entry { tool, spec, arguments })
+            (spec.name.clone(), Entry { tool, spec, arguments })
         };
         Self(Arc::new(tools.into_iter().map(entry).collect()))
     }
@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn every_tool_that_an_app_may_name_is_there() {
-        let names: Vec<&str> = Toolbox::standard().0.keys().copied().collect();
+        let toolbox = Toolbox::standard();
+        let names: Vec<&str> = toolbox.0.keys().map(String::as_str).collect();
         assert_eq!(names, crate::apps::TOOLS);
         assert!(Toolbox::standard().0.values().all(|entry| entry.arguments.is_some()), "a schema is none");
     }

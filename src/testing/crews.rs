@@ -27,7 +27,9 @@ use crate::{
     auth,
     clock::Clock,
     context::{Context, Services},
-    engine::{Chunk, ContentAnalyze, Engine, EngineHandle, Model, Request, Simulated, Tool, ToolContext, ToolSpec, Toolbox, events},
+    engine::{
+        Chunk, ContentAnalyze, Engine, EngineHandle, Model, Models, Request, Simulated, Tool, ToolContext, ToolSpec, Toolbox, events,
+    },
     hub::{Hub, Mailbox},
     limits::Limits,
     query::{Feeds, Live},
@@ -145,7 +147,7 @@ impl Node {
         let model = Simulated { tokens_per_s: self.services.settings.simulated_tokens_per_s };
         let model = Arc::new(CountingModel { model, calls: counted.models.clone() });
         let tool = Arc::new(CountingTool { tool: ContentAnalyze, calls: counted.tools.clone() }) as Arc<dyn Tool>;
-        Engine::start_with(self.services.clone(), node.into(), model, Toolbox::of([tool]))
+        Engine::start_with(self.services.clone(), node.into(), Models::only(model), Toolbox::of([tool]))
     }
 
     pub(crate) async fn row(&self, run: RunId) -> RunRow {

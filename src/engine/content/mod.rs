@@ -18,9 +18,11 @@ pub struct ContentAnalyze;
 impl Tool for ContentAnalyze {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
-            name: "content.analyze",
-            description: "Measures a page of HTML, Markdown or plain text: words, sentences, readability, headings, links, images, keywords, \
-                          title and description. Give it the text, or the name of the run's input that holds it.",
+            name: "content.analyze".into(),
+            description:
+                "Measures a page of HTML, Markdown or plain text: words, sentences, readability, headings, links, images, keywords, \
+                          title and description. Give it the text, or the name of the run's input that holds it."
+                    .into(),
             input_schema: json!({
                 "type": "object",
                 "additionalProperties": false,
