@@ -20,9 +20,9 @@ type Extras = { live?: boolean; optimistic?: Optimistic; [option: string]: unkno
  * is not so yet with `optimistic`.
  */
 export function createQueryBridge<A extends AppShape = AnyApp>(client: Client<A>, queries: QueryClient, options: BridgeOptions = {}): QueryBridge<A> {
-  const { prefix = 'crewline' } = options
+  const { prefix = 'crewline', rows = 500 } = options
   const any = client as unknown as Client
-  const stores = createStores(any, queries, prefix)
+  const stores = createStores(any, queries, prefix, rows)
   /** Inputs whose last try may have happened, with what was sent: it is sent again as it was. */
   const unsure = new WeakMap<object, { sent: Input; key: string }>()
 
@@ -112,6 +112,7 @@ export function createQueryBridge<A extends AppShape = AnyApp>(client: Client<A>
     new Proxy({}, { get: (_, name) => (typeof name === 'string' ? make(name) : undefined) }) as unknown
   return {
     q: named((noun) => named((verb) => offer(noun, verb))) as QueryBridge<A>['q'],
+    layers: stores.layers,
     close() {
       stop()
       stores.close()

@@ -2,7 +2,7 @@
 import type { Filter, Sort } from '../protocol.js'
 import { compare, matches, type Row } from './match.js'
 
-/** A list's or a row's query, as far as layers must know it. */
+/** A read, as far as layers must know it. */
 export interface Asked {
   noun: string
   verb: string
@@ -12,8 +12,8 @@ export interface Asked {
 /** Rows of one read. */
 export interface Rows {
   items: readonly Row[]
-  next?: string | undefined
-  total?: number | undefined
+  next?: string
+  total?: number
 }
 
 /** What becomes of one row. */
@@ -21,7 +21,7 @@ interface Change {
   apply(row: Row | undefined): Row | undefined
   /** Says for itself which lists it comes into. */
   where?: Where | undefined
-  /** What was known of the row before. */
+  /** What was shown of the row before. */
   was?: Row | undefined
 }
 
@@ -35,10 +35,8 @@ export interface Overlay {
   until: number
   /** The rows that the reply told, by noun and id. */
   said: Map<string, Row>
-  /** When the reply came, in milliseconds since the epoch. */
-  at: number
-  /** Lists that the server does not take its row into, by their hash. */
-  refused: Set<string>
+  /** Whether the reply came so long ago that a list would have taken the row in by now. */
+  old: boolean
 }
 
 /** What `optimistic` is handed: each of these changes what cached queries show until the server has answered and its rows have come. */
@@ -73,7 +71,7 @@ export function overlay(noun: string, say: (cache: OptimisticCache) => void, kno
     },
     remove: (id, of = noun) => add(of, id, () => undefined),
   })
-  return { changes, until: Infinity, said: new Map(), at: 0, refused: new Set() }
+  return { changes, until: Infinity, said: new Map(), old: false }
 }
 
 function merge(row: Row, { id: _id, revision: _revision, collection: _collection, ...fields }: Row): Row {
@@ -91,31 +89,33 @@ function merge(row: Row, { id: _id, revision: _revision, collection: _collection
 
 /** Every row that an output tells. */
 export function told(output: unknown): Row[] {
-  const { id, revision, results } = (output ?? {}) as { id?: unknown; revision?: unknown; results?: unknown[] }
-  return typeof id === 'string' && typeof revision === 'number' ? [output as Row] : (results ?? []).flatMap(told)
+  const { id, revision, results } = (output ?? {}) as Partial<Row> & { results?: unknown[] }
+  return id && revision ? [output as Row] : (results ?? []).flatMap(told)
 }
 
 /**
  * What overlays make of a row of a read that is true at `revision`; `own`: the read has it. Those that were answered come first, in the order of
- * their replies, for what is still under way will be done to what they made.
+ * their replies, for what is still under way will be done to what they made. `shown`: as it was before it went, if it goes.
  */
 export function fold(key: string, row: Row | undefined, overlays: readonly Overlay[], revision = -1, own = false) {
   const effective: Overlay[] = []
+  let shown = row
   for (const overlay of overlays) {
     const change = overlay.changes.get(key)
-    if (!change || revision >= overlay.until) continue
     const said = overlay.said.get(key)
+    if (!change || revision >= overlay.until || (!own && overlay.old)) continue
     if (row && row.revision >= (said?.revision ?? overlay.until)) {
       if (own) continue
     } else row = said ?? change.apply(row)
     effective.push(overlay)
+    shown = row ?? shown
   }
-  return { row, effective }
+  return { row, effective, shown }
 }
 
 /**
- * Lays overlays over rows that are true at `revision`. `known` finds rows of other queries; rows are put in only where it `inserts`. `used` is told
- * of each answered overlay that did something, with the id of a row that it put in and the server may not have there.
+ * Lays overlays over rows that are true at `revision`. `known` finds rows of other queries; rows are put in only where it `inserts`. `used` gathers
+ * the overlays that did something.
  */
 export function layer(
   { noun, verb, input }: Asked,
@@ -124,43 +124,39 @@ export function layer(
   revision: number,
   known: (name: string) => Row | undefined,
   inserts: boolean,
-  used: (overlay: Overlay, guess?: string) => void,
+  used: Set<Overlay>,
 ): Rows {
   let { items, total = 0 } = rows
-  const keys = new Set(overlays.flatMap((overlay) => [...overlay.changes.keys()]).filter((key) => key.startsWith(named(noun, ''))))
-  for (const key of keys) {
-    const id = key.slice(noun.length + 1)
+  for (const key of new Set(overlays.flatMap(({ changes }) => [...changes.keys()]))) {
+    const [of, id] = key.split(' ')
+    if (of !== noun) continue
     const own = items.find((row) => row.id === id)
-    const { row, effective } = fold(key, own ?? known(key), overlays, revision, !!own)
+    const { row, effective, shown } = fold(key, own ?? known(key), overlays, revision, !!own)
     if (!effective.length || row === own) continue
-    const tell = (guess?: string) => effective.forEach((overlay) => overlay.until < Infinity && used(overlay, guess))
-    if (own) tell()
-    if (verb === 'get') {
-      if (own && row) items = [row]
-      continue
-    }
     const changes = effective.map((overlay) => overlay.changes.get(key)!)
     const where = changes.find((change) => change.where)?.where
     const belongs = (one: Row | undefined) => !!one && (where ? where(input) : isIn(input, one))
-    const others = own ? items.filter((other) => other !== own) : items
-    let at = others.findIndex((other) => !!row && compare(input.sort, row, other) < 0)
-    if (own) {
-      if (row && (belongs(row) || !belongs(own))) {
-        // What sorts as before stays where the server put it.
-        if (compare(input.sort, own, row) === 0) at = items.indexOf(own)
-      } else {
-        items = others
-        total--
-        continue
-      }
+    const others = items.filter((other) => other !== own)
+    let at = row ? others.findIndex((other) => compare(input.sort, row, other) < 0) : -1
+    if (own && verb === 'get') {
+      // A row that is being deleted is shown by itself until it is gone.
+      items = [shown!]
+    } else if (own && !(row && (belongs(row) || !belongs(own)))) {
+      items = others
+      total--
     } else {
-      // Where it was before this, the server has it elsewhere; past the end of a list that goes on it is not to be seen.
-      if (!inserts || !row || !belongs(row) || (!where && changes.every((change) => belongs(change.was))) || (at < 0 && rows.next !== undefined)) continue
-      total++
-      tell(id)
+      if (!own) {
+        // Where it was before this, the server has it elsewhere; past the end of a list that goes on it is not to be seen.
+        if (!inserts || !belongs(row) || (!where && changes.every((change) => belongs(change.was))) || (at < 0 && rows.next !== undefined)) continue
+        total++
+      } else if (compare(input.sort, own, row!) === 0) {
+        // What sorts as before stays where the server put it.
+        at = items.indexOf(own)
+      }
+      if (at < 0) at = others.length
+      items = [...others.slice(0, at), row!, ...others.slice(at)]
     }
-    if (at < 0) at = others.length
-    items = [...others.slice(0, at), row, ...others.slice(at)]
+    effective.forEach((overlay) => used.add(overlay))
   }
   return items === rows.items ? rows : { ...rows, items, ...(rows.total !== undefined && { total }) }
 }

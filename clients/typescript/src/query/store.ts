@@ -7,10 +7,10 @@ import type { Client, LiveQuery, OpName } from '../core/types.js'
 import type { Row } from './match.js'
 import { fold, layer, named, told, type Asked, type Overlay, type Rows } from './overlay.js'
 
-/** Rows of a list that is followed, and of a page that is read by a cursor, at most. */
-const [LIVE_MOST, READ_MOST] = [500, 200]
-/** How often it is looked which answered layers are still needed, and how long each is kept for reads that began before it. */
-const [SWEEP_MS, GRACE_MS] = [500, 5000]
+/** Rows of a page that is read by a cursor, at most. */
+const READ_MOST = 200
+/** How long it takes at most until a row that was written is in the lists that take it in. */
+const PATIENCE_MS = 5000
 /** Which reads can be followed. */
 const LIVE = /^(?!auth|system|audit|workspace\.list)\w+\.(get|list|aggregate)$/
 
@@ -40,9 +40,8 @@ export interface Store extends Asked {
   release: (() => void) | undefined
   /** What ended it, until a fetch has thrown it. */
   failed: unknown
-  /** Reads by their page. `turn`: which of several was begun last. */
-  reads: Map<PageParam, { output: Output; revision: number; turn: number }>
-  turn: number
+  /** What was read, by its page, and the revision at which it was true. */
+  reads: Map<PageParam, [Output, number]>
   params: PageParam[]
   value: unknown
 }
@@ -52,17 +51,15 @@ export const canFollow = (op: string, input: object) => LIVE.test(op) && !('curs
 
 export type Stores = ReturnType<typeof createStores>
 
-/** Keeps the queries of `cache` whose keys begin with `prefix`. */
-export function createStores(client: Client, queries: QueryClient, prefix: string) {
+/** Keeps the queries of `cache` whose keys begin with `prefix`; of lists in pages `most` rows are followed. */
+export function createStores(client: Client, queries: QueryClient, prefix: string, most: number) {
   const cache = queries.getQueryCache()
   const stores = new Map<string, Store>()
-  const fetched = new WeakSet<object>()
+  /** Outputs and pages that come from a fetch, and the revision at which they were true. */
+  const fetched = new WeakMap<object, number>()
   /** Answered ones first, in the order of their revisions. */
   let overlays: Overlay[] = []
-  /** What answered layers did when last looked: for whom, and which rows they put in that the server may not have there. */
-  let used = new Map<Overlay, Set<Store>>()
-  let guesses: [Store, Overlay, string][] = []
-  let timer: ReturnType<typeof setTimeout> | undefined
+  const used = new Set<Overlay>()
   let writing = false
 
   // What a query shows.
@@ -74,7 +71,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
   function known(key: string): Row | undefined {
     let newest: Row | undefined
     for (const store of stores.values()) {
-      for (const output of [store.source?.get().output, ...[...store.reads.values()].map((read) => read.output)]) {
+      for (const output of [store.source?.get().output, ...[...store.reads.values()].map(([read]) => read)]) {
         for (const row of itemsOf(store, output)) {
           if (named(store.noun, row.id) === key && row.revision >= (newest?.revision ?? 0)) newest = row
         }
@@ -85,13 +82,9 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
 
   /** An output under those layers that are not in it yet. */
   function laid(store: Store, output: Output, revision: number, over: readonly Overlay[], inserts = true): Output {
-    over = over.filter((one) => !one.refused.has(store.hash))
     if (!over.length || store.verb === 'aggregate') return output
     const rows = { ...output, items: itemsOf(store, output) }
-    const after = layer(store, rows, over, revision, known, inserts, (one, guess) => {
-      used.set(one, (used.get(one) ?? new Set()).add(store))
-      if (guess) guesses.push([store, one, guess])
-    })
+    const after = layer(store, rows, over, revision, known, inserts, used)
     return after === rows ? output : ((store.verb === 'get' ? after.items[0] : after) as Output)
   }
 
@@ -105,7 +98,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     const read = (param: PageParam): Output | undefined => {
       const found = store.reads.get(param)
       const pending = overlays.filter((one) => one.until === Infinity)
-      return found && laid(store, found.output, found.revision, pending, !followed)
+      return found && laid(store, ...found, pending, !followed)
     }
     if (!store.paged) return kept(store.value, followed ?? read(0))
     if (!followed && !store.reads.size) return undefined
@@ -128,6 +121,8 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
   }
 
   function publish(store: Store): void {
+    // What has ended says so, and keeps what it showed last.
+    if (store.source?.get().status === 'ended') return
     const value = compose(store)
     const query = cache.get(store.hash)
     if (value === undefined || value === store.value) return
@@ -145,7 +140,12 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     }
   }
 
-  const publishAll = () => notifyManager.batch(() => stores.forEach(publish))
+  /** Shows everywhere what has become of the layers, and lets those go that nothing needs any more. */
+  function publishAll(): void {
+    used.clear()
+    notifyManager.batch(() => stores.forEach(publish))
+    overlays = overlays.filter((one) => !one.old || used.has(one))
+  }
 
   // What the server says.
 
@@ -162,7 +162,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
       if (output) {
         learn(store, before, output)
         if (store.paged) join(store, before?.items, output)
-        for (const param of store.reads.keys()) if (typeof param === 'number') store.reads.delete(param)
+        store.reads = new Map([...store.reads].filter(([param]) => typeof param === 'string'))
       }
     }
     notifyManager.batch(() => (overlays.length ? publishAll() : publish(store)))
@@ -181,13 +181,13 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     const fresh = new Map(itemsOf(store, after).flatMap((row) => (earlier.has(row) ? [] : [[named(store.noun, row.id), row]])))
     for (const other of stores.values()) {
       for (const read of other.reads.values()) {
-        const rows = itemsOf(other, read.output)
+        const rows = itemsOf(other, read[0])
         const now = rows.map((row) => {
           const found = fresh.get(named(other.noun, row.id))
           return found && found.revision > row.revision ? found : row
         })
         if (alike(rows, now) === rows) continue
-        read.output = other.verb === 'get' ? (now[0] as Output) : { ...read.output, items: now }
+        read[0] = other.verb === 'get' ? (now[0] as Output) : { ...read[0], items: now }
         if (other !== store) publish(other)
       }
     }
@@ -196,7 +196,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
   /** Keeps the first page that was read next to what is followed: rows that were pushed out of this come into that. */
   function join(store: Store, before: readonly Row[] | undefined, after: Output): void {
     const read = store.reads.get(store.params.find((param) => typeof param === 'string') ?? NaN)
-    before ??= store.params.flatMap((param) => (typeof param === 'number' ? (store.reads.get(param)?.output.items ?? []) : []))
+    before ??= store.params.flatMap((param) => (typeof param === 'number' ? (store.reads.get(param)?.[0].items ?? []) : []))
     if (!read || !before.length) return
     const stays = new Set(after.items.map((row) => row.id))
     let kept = before.length - 1
@@ -205,18 +205,14 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
       // There is nothing beyond, or nobody knows what lies between.
       store.params = store.params.filter((param) => typeof param === 'number')
     } else if (before[kept]!.id === after.items.at(-1)!.id && kept + 1 < before.length) {
-      read.output = { ...read.output, items: [...before.slice(kept + 1), ...read.output.items] }
+      read[0] = { ...read[0], items: [...before.slice(kept + 1), ...read[0].items] }
     }
   }
 
-  /** The database is another: what was read and answered before counts for nothing. */
+  /** The database is another: what was answered before counts for nothing, and what was read is read again. */
   function forget(): void {
     overlays = overlays.filter((one) => one.until === Infinity)
-    for (const store of stores.values()) {
-      if (!store.reads.size) continue
-      store.reads.clear()
-      queries.refetchQueries({ queryKey: store.key, exact: true }).catch(noop)
-    }
+    void queries.invalidateQueries({ predicate: (query) => !!stores.get(query.queryHash)?.reads.size })
   }
 
   // Who looks.
@@ -227,13 +223,13 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     const found = stores.get(hash)
     if (found) return found
     const [, noun, verb, input, how] = key as [string, string, string, Asked['input'], string?]
-    const size = Math.min((input.limit as number | undefined) ?? 50, LIVE_MOST)
+    const size = Math.min((input.limit as number | undefined) ?? 50, most)
     const paged = !!how?.startsWith('pages')
     const op = `${noun}.${verb}` as OpName
     const store: Store = {
       key, hash, op, noun, verb, input, paged, size,
       source: undefined, limit: -1, seen: undefined, revision: -1, changed: -1, unsubscribe: noop, release: undefined, failed: undefined,
-      reads: new Map(), turn: 0, params: [0], value: undefined,
+      reads: new Map(), params: [0], value: undefined,
     }
     stores.set(hash, store)
     adopt(store, cache.get(hash)?.state.data)
@@ -246,14 +242,14 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     if (data === undefined) return
     const { pages, pageParams } = (store.paged ? data : { pages: [data], pageParams: [0] }) as Paged
     store.params = pageParams
-    store.reads = new Map(pages.map((page, index) => [pageParams[index]!, { output: page as Output, revision: -1, turn: 0 }]))
+    store.reads = new Map(pages.map((page, index) => [pageParams[index]!, [page as Output, -1]]))
     store.value = data
   }
 
   const sourceOf = ({ op, input, paged }: Store, limit: number) =>
     client.live(op as 'record.list', (paged ? { ...input, limit } : input) as never) as unknown as LiveQuery<Output>
 
-  function attach(store: Store, limit: number, source = sourceOf(store, Math.min(limit, LIVE_MOST))): void {
+  function attach(store: Store, limit: number, source = sourceOf(store, limit)): void {
     store.unsubscribe()
     const { release } = store
     Object.assign(store, { source, limit, revision: -1, unsubscribe: source.subscribe(() => changed(store)), release: release && hold(source) })
@@ -272,6 +268,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     store.unsubscribe()
     store.release?.()
     store.release = undefined
+    publishAll()
   }
 
   /** Follows while somebody looks. */
@@ -279,32 +276,31 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     const active = query.isActive()
     const store = active ? open(query.queryKey) : stores.get(query.queryHash)
     if (!store?.source || active === !!store.release) return
-    if (active) {
-      store.release = hold(store.source)
-      sweepLater()
-    } else {
-      store.release!()
-      store.release = undefined
-    }
+    store.release = active ? hold(store.source) : store.release!() as undefined
   }
 
   // Fetches.
 
   async function fetch(key: QueryKey, param: PageParam = 0): Promise<unknown> {
     const store = open(key)
-    if (!store.source || typeof param === 'string') return read(store, param)
-    const { failed } = store
-    store.failed = undefined
-    if (failed) throw failed
-    await reach(store, store.paged ? param + store.size : 0)
-    const output = live(store)!
-    return mark<Rows>(store.paged ? slice(store, output, param / store.size, false) : output)
+    try {
+      if (!store.source || typeof param === 'string') return await read(store, param)
+      const { failed } = store
+      store.failed = undefined
+      if (failed) throw failed
+      await reach(store, store.paged ? param + store.size : 0)
+      const output = live(store)!
+      return mark(store.paged ? slice(store, output, param / store.size, false) : output, -1)
+    } finally {
+      // It was removed meanwhile.
+      if (!cache.get(store.hash)) drop(store)
+    }
   }
 
   /** Waits until what is followed is up to date, and has as many rows. */
   async function reach(store: Store, limit: number): Promise<void> {
     const grows = limit > store.limit
-    const source = grows ? sourceOf(store, Math.min(limit, LIVE_MOST)) : store.source!
+    const source = grows ? sourceOf(store, limit) : store.source!
     if (!grows && source.get().status === 'ended' && store.release) {
       store.release()
       store.release = hold(source)
@@ -324,44 +320,45 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
   /** Where the page after this one begins. */
   function after(key: QueryKey, { items, next }: Rows, param: PageParam): PageParam | undefined {
     const store = stores.get(hashKey(key))
-    if (typeof param === 'string' || !store?.source || next === undefined) return next
+    if (typeof param === 'string' || !store?.source || next === undefined) return next || undefined
     const end = param + store.size
     // A list that is too large for a message has fewer rows than were asked for.
     const short = items.length < store.size && (store.seen?.items.length ?? 0) < store.limit
-    return short || end + store.size > LIVE_MOST ? next : end
+    return short || end + store.size > most ? next || undefined : end
   }
 
   async function read(store: Store, param: PageParam): Promise<unknown> {
-    const turn = ++store.turn
     const { input, size, paged } = store
     const asked = typeof param === 'string' ? { ...input, limit: Math.min(size, READ_MOST), cursor: param } : paged ? { ...input, limit: size } : input
-    const answer = await client.ask(store.op, asked as never)
-    const revision = answer.as_of ?? Infinity
-    const answered = overlays.filter((one) => one.until < Infinity)
-    const output = laid(store, answer.output as unknown as Output, revision, answered, !store.source)
-    const found = store.reads.get(param)
-    if (!found || found.turn < turn) store.reads.set(param, { output, revision, turn })
-    return mark(store.reads.get(param)!.output)
+    const { output, as_of } = await client.ask(store.op, asked as never)
+    return mark(output, as_of ?? Infinity)
   }
 
-  /** A copy that is known to come from a fetch: what it says is in its store, and may be old by the time it arrives. */
-  function mark<T extends object>(value: T): T {
-    const copy = { ...value }
-    fetched.add(copy)
+  /** A copy that is known to come from a fetch: what it says may be old by the time it arrives. */
+  function mark(output: object, revision: number): object {
+    const copy = { ...output }
+    fetched.set(copy, revision)
     return copy
   }
 
-  /** `structuralSharing` of a query: what a fetch brings is what the store says by now; anything else (what `select` makes) is shared as usual. */
+  /** `structuralSharing` of a query: what a fetch brings is taken in, and what is shown is what the store says by now. Else (what `select` makes) it is shared as usual. */
   function share(hash: string, before: unknown, value: unknown): unknown {
     const store = stores.get(hash)
-    const { pages, pageParams } = (value ?? {}) as Partial<Paged>
-    if (!store || value === store.value || !(fetched.has(value as object) || (store.paged && pages?.some((page) => fetched.has(page))))) {
-      return store && value === store.value ? value : shared(before, value)
-    }
-    if (store.paged) {
-      store.params = pageParams!.filter((param) => store.reads.has(param) || (store.source && typeof param === 'number'))
-      for (const param of store.reads.keys()) if (!store.params.includes(param)) store.reads.delete(param)
-    }
+    const { pages = [value], pageParams = [0] } = (store?.paged && value ? value : {}) as Partial<Paged>
+    if (!store || value === store.value) return value
+    if (!pages.some((page) => fetched.has(page as object))) return shared(before, value)
+    const followed = !!store.source?.get().output
+    const answered = overlays.filter((one) => one.until < Infinity)
+    const { reads } = store
+    store.reads = new Map()
+    store.params = pageParams.filter((param, index) => {
+      if (followed && typeof param === 'number') return true
+      const page = pages[index] as Output
+      const revision = fetched.get(page)
+      const found = revision === undefined ? reads.get(param) : ([laid(store, page, revision, answered, !store.source), revision] as [Output, number])
+      if (found) store.reads.set(param, found)
+      return found
+    })
     return (store.value = compose(store) ?? value)
   }
 
@@ -387,44 +384,16 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
       if (!overlay.changes.has(key)) overlay.changes.set(key, { apply: (there) => there && row, where: () => false })
     }
     overlay.until = as_of ?? Math.max(0, ...rows.map((row) => row.revision))
-    overlay.at = Date.now()
     overlays.sort((a, b) => (a.until === b.until ? 0 : a.until - b.until))
     for (const store of stores.values()) {
       // Nothing tells what was read: it is brought up to date once and for all.
-      for (const one of store.reads.values()) one.output = laid(store, one.output, one.revision, [overlay], !store.source)
+      for (const one of store.reads.values()) one[0] = laid(store, ...one, [overlay], !store.source)
     }
     publishAll()
-    sweepLater()
-  }
-
-  function sweepLater(): void {
-    if (overlays.some((one) => one.until < Infinity)) timer ??= setTimeout(sweep, SWEEP_MS)
-  }
-
-  /** Lets answered layers go that nothing needs any more. */
-  function sweep(): void {
-    timer = undefined
-    used = new Map()
-    guesses = []
-    publishAll()
-    overlays = overlays.filter((one) => one.until === Infinity || used.has(one) || Date.now() - one.at < GRACE_MS)
-    const asked = new Set(guesses.map(([store]) => store))
-    for (const store of asked) if (store.release && store.source?.get().status === 'live') void confirm(store, guesses)
-    // What nobody looks at is not brought up to date, and its layers wait with it.
-    const looked = (one: Overlay) => [...(used.get(one) ?? [])].some((store) => store.release)
-    if (overlays.some((one) => one.until < Infinity && (looked(one) || Date.now() - one.at < GRACE_MS))) sweepLater()
-  }
-
-  /** A list says nothing of a row that it does not take in: it is asked whether it does. */
-  async function confirm(store: Store, all: typeof guesses): Promise<void> {
-    const asked = store.paged ? { ...store.input, limit: Math.min(store.limit, LIVE_MOST) } : store.input
-    const answer = await client.ask(store.op as 'record.list', asked as never).catch(noop)
-    if (!answer) return
-    const there = new Set((answer.output as unknown as Output).items.map((row) => row.id))
-    for (const [of, overlay, id] of all) {
-      if (of === store && (answer.as_of ?? 0) >= overlay.until && !there.has(id)) overlay.refused.add(store.hash)
-    }
-    publish(store)
+    setTimeout(() => {
+      overlay.old = true
+      publishAll()
+    }, PATIENCE_MS)
   }
 
   // The cache says who looks, and what others put into it.
@@ -459,7 +428,6 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     layers: () => overlays.length,
     close(): void {
       stop()
-      clearTimeout(timer)
       for (const store of [...stores.values()]) drop(store)
     },
   }

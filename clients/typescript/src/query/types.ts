@@ -111,6 +111,8 @@ export type Q<A extends AppShape> = {
 
 export interface QueryBridge<A extends AppShape> {
   q: Q<A>
+  /** How many mutations still lie over what the server said: under way, or answered and not yet in every query. */
+  layers(): number
   /** Lets go of everything: what is cached stays as it is. */
   close(): void
 }
@@ -118,6 +120,8 @@ export interface QueryBridge<A extends AppShape> {
 export interface BridgeOptions {
   /** What the keys of the bridge's queries begin with; `crewline` where it is absent. Two clients with one `QueryClient` need two. */
   prefix?: string
+  /** Rows of an infinite query that are followed, at most; 500 where it is absent, which is the most that the server follows. */
+  rows?: number
 }
 
 export type { Asked, OptimisticCache, PageParam }
