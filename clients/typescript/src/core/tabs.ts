@@ -69,6 +69,7 @@ export function sharedTransport({ own, url, workspace, worker, scope = globalThi
 
 function openShared(id: string, reach: Reach, own: Transport, locks: Locks, handlers: Parameters<Transport['open']>[0]): Link {
   let opened = false
+  let left = false
   let done = false
   let socket: Link | null = null
   let reached: Reached | null = null
@@ -79,7 +80,7 @@ function openShared(id: string, reach: Reach, own: Transport, locks: Locks, hand
   const timer = setTimeout(alone, ANSWER_MS)
   locks
     .request(id, () => {
-      if (done || socket) return
+      if (left) return
       reached = reach(id, receive, lost)
       return new Promise<void>((resolve) => (release = resolve))
     })
@@ -89,8 +90,8 @@ function openShared(id: string, reach: Reach, own: Transport, locks: Locks, hand
     send(bytes) {
       const copy = bytes.slice()
       sent?.push(copy)
-      if (!socket) reached?.send(bytes.slice())
-      else if (!sent) socket.send(copy)
+      if (socket && !sent) socket.send(copy)
+      else if (opened) reached?.send(bytes.slice())
     },
     close(code = 1000) {
       if (socket) return socket.close(code)
@@ -107,8 +108,9 @@ function openShared(id: string, reach: Reach, own: Transport, locks: Locks, hand
       handlers.message(message)
     } else {
       clearTimeout(timer)
-      if (!opened) handlers.opened()
       opened = true
+      for (const bytes of sent ?? []) reached?.send(bytes.slice())
+      handlers.opened()
     }
   }
 
@@ -133,6 +135,7 @@ function openShared(id: string, reach: Reach, own: Transport, locks: Locks, hand
   }
 
   function letGo(): void {
+    left = true
     clearTimeout(timer)
     reached?.close()
     reached = null

@@ -14,8 +14,8 @@ interface TestTab extends HubLink {
 }
 
 function stage(opens = true) {
-  const { transport, lines } = createLines(opens)
-  const hub = createHub(transport)
+  const { own, lines } = createLines(opens)
+  const hub = createHub(own)
   const tab = (): TestTab => {
     const told: unknown[] = []
     let bytes = 0

@@ -18,9 +18,9 @@ export interface Line {
 }
 
 /** A transport whose connections are in `lines`, the first one first. `opens`: whether they open by themselves. */
-export function createLines(opens = true): { transport: Transport; lines: Line[] } {
+export function createLines(opens = true): { own: Transport; lines: Line[] } {
   const lines: Line[] = []
-  const transport: Transport = {
+  const own: Transport = {
     open(handlers) {
       const line: Line = {
         handlers,
@@ -37,7 +37,7 @@ export function createLines(opens = true): { transport: Transport; lines: Line[]
       }
     },
   }
-  return { transport, lines }
+  return { own, lines }
 }
 
 export const message = (...frames: Frame[]): Uint8Array => concat(frames.map((frame) => encode(frame)))
