@@ -31,7 +31,7 @@ export function createQueryBridge<A extends AppShape = AnyApp>(client: Client<A>
     const again = unsure.get(input)
     unsure.delete(input)
     const { sent, key: used } = again ?? { sent: verb === 'create' ? { id: uuidv7(), ...input } : input, key }
-    const layer = overlay(noun, (cache) => optimistic && optimistic(cache, sent), stores.shown)
+    const layer = overlay(noun, (cache) => optimistic && optimistic(cache, sent))
     stores.add(layer)
     try {
       const { output, as_of } = await any.ask(op, sent as never, { key: used })

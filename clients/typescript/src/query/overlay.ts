@@ -21,8 +21,6 @@ interface Change {
   apply(row: Row | undefined): Row | undefined
   /** Says for itself which lists it comes into. */
   where?: Where | undefined
-  /** What was shown of the row before. */
-  was?: Row | undefined
 }
 
 type Where = (list: Asked['input']) => boolean
@@ -55,13 +53,13 @@ export interface OptimisticCache {
 /** Under which changes of a row are kept. */
 export const named = (noun: string, id: string) => `${noun} ${id}`
 
-/** A layer of what `say` says; `noun` is the mutation's own. `known`: what is shown of a row now. */
-export function overlay(noun: string, say: (cache: OptimisticCache) => void, known: (name: string) => Row | undefined): Overlay {
+/** A layer of what `say` says; `noun` is the mutation's own. */
+export function overlay(noun: string, say: (cache: OptimisticCache) => void): Overlay {
   const changes: Overlay['changes'] = new Map()
   const add = (of: string, id: string, apply: Change['apply'], where?: Where) => {
     const key = named(of, id)
     const earlier = changes.get(key)
-    changes.set(key, earlier ? { ...earlier, apply: (row) => apply(earlier.apply(row)) } : { apply, where, was: known(key) })
+    changes.set(key, earlier ? { ...earlier, apply: (row) => apply(earlier.apply(row)) } : { apply, where })
   }
   say({
     patch: (change, of = noun) => add(of, change.id, (row) => row && merge(row, change as Row)),
@@ -97,20 +95,15 @@ export function told(output: unknown): Row[] {
  * What overlays make of a row of a read that is true at `revision`; `own`: the read has it. Those that were answered come first, in the order of
  * their replies, for what is still under way will be done to what they made. `shown`: as it was before it went, if it goes.
  */
-export function fold(key: string, row: Row | undefined, overlays: readonly Overlay[], revision = -1, own = false) {
-  const effective: Overlay[] = []
+function fold(key: string, row: Row | undefined, overlays: readonly Overlay[], revision: number, own: boolean) {
+  const over = overlays.filter((one) => one.changes.has(key) && revision < one.until && (own || !one.old))
   let shown = row
-  for (const overlay of overlays) {
-    const change = overlay.changes.get(key)
-    const said = overlay.said.get(key)
-    if (!change || revision >= overlay.until || (!own && overlay.old)) continue
-    if (row && row.revision >= (said?.revision ?? overlay.until)) {
-      if (own) continue
-    } else row = said ?? change.apply(row)
-    effective.push(overlay)
+  for (const { changes, said, until } of over) {
+    const told = said.get(key)
+    if (!row || row.revision < (told?.revision ?? until)) row = told ?? changes.get(key)!.apply(row)
     shown = row ?? shown
   }
-  return { row, effective, shown }
+  return { row, over, shown }
 }
 
 /**
@@ -131,10 +124,9 @@ export function layer(
     const [of, id] = key.split(' ')
     if (of !== noun) continue
     const own = items.find((row) => row.id === id)
-    const { row, effective, shown } = fold(key, own ?? known(key), overlays, revision, !!own)
-    if (!effective.length || row === own) continue
-    const changes = effective.map((overlay) => overlay.changes.get(key)!)
-    const where = changes.find((change) => change.where)?.where
+    const { row, over, shown } = fold(key, own ?? known(key), overlays, revision, !!own)
+    if (!over.length || row === own) continue
+    const where = over.map((one) => one.changes.get(key)!.where).find(Boolean)
     const belongs = (one: Row | undefined) => !!one && (where ? where(input) : isIn(input, one))
     const others = items.filter((other) => other !== own)
     let at = row ? others.findIndex((other) => compare(input.sort, row, other) < 0) : -1
@@ -146,8 +138,8 @@ export function layer(
       total--
     } else {
       if (!own) {
-        // Where it was before this, the server has it elsewhere; past the end of a list that goes on it is not to be seen.
-        if (!inserts || !belongs(row) || (!where && changes.every((change) => belongs(change.was))) || (at < 0 && rows.next !== undefined)) continue
+        // Past the end of a list that goes on it is not to be seen.
+        if (!inserts || !belongs(row) || (at < 0 && rows.next !== undefined)) continue
         total++
       } else if (compare(input.sort, own, row!) === 0) {
         // What sorts as before stays where the server put it.
@@ -156,7 +148,7 @@ export function layer(
       if (at < 0) at = others.length
       items = [...others.slice(0, at), row!, ...others.slice(at)]
     }
-    effective.forEach((overlay) => used.add(overlay))
+    over.forEach((one) => used.add(one))
   }
   return items === rows.items ? rows : { ...rows, items, ...(rows.total !== undefined && { total }) }
 }

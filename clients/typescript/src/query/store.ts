@@ -5,7 +5,7 @@
 import { hashKey, notifyManager, replaceEqualDeep, type Query, type QueryClient, type QueryKey } from '@tanstack/query-core'
 import type { Client, LiveQuery, OpName } from '../core/types.js'
 import type { Row } from './match.js'
-import { fold, layer, named, told, type Asked, type Overlay, type Rows } from './overlay.js'
+import { layer, named, told, type Asked, type Overlay, type Rows } from './overlay.js'
 
 /** Rows of a page that is read by a cursor, at most. */
 const READ_MOST = 200
@@ -422,8 +422,6 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     add,
     reject,
     settle,
-    /** A row as it is shown now. */
-    shown: (key: string) => fold(key, known(key), overlays).row,
     /** Answers how many layers there are. */
     layers: () => overlays.length,
     close(): void {

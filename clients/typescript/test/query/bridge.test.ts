@@ -1,4 +1,4 @@
-import { MutationObserver, QueryClient, QueryObserver, type QueryObserverOptions } from '@tanstack/query-core'
+import { MutationObserver, onlineManager, QueryClient, QueryObserver, type QueryObserverOptions } from '@tanstack/query-core'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { CrewlineError } from '../../src/core/index.js'
 import { createQueryBridge, onCurrent, type QueryBridge } from '../../src/query/index.js'
@@ -194,6 +194,42 @@ describe('a live list', () => {
     expect(hand.live('record.list', list).opened).toBe(0)
   })
 
+  test('whether there is a network is not TanStack’s affair: it is asked, and mutated, offline too', async () => {
+    onlineManager.setOnline(false)
+    try {
+      const one = mount(q.record.list.queryOptions(list))
+      expect(one.result().fetchStatus).toBe('fetching')
+      hand.live('record.list', list).say(page(task('a', 1, { title: 'old' })), 1)
+      await rest()
+      void mutate(q.record.update.mutationOptions(), { collection: 'tasks', id: 'a', data: { title: 'mine' } })
+      await rest()
+      expect(titles(one.data())).toEqual(['mine'])
+      expect(hand.asked).toHaveLength(1)
+    } finally {
+      onlineManager.setOnline(true)
+    }
+  })
+
+  test('another database: older revisions are taken, and what was read is read again', async () => {
+    const [one, two] = [mount(q.record.list.queryOptions(list)), mount(q.record.list.queryOptions(list, { live: false, staleTime: Infinity }))]
+    const live = hand.live('record.list', list)
+    live.say(page(task('a', 90, { title: 'new' })), 90)
+    await rest()
+    hand.next().answer(page(task('a', 90, { title: 'new' })), 90)
+    await rest()
+    const done = mutate(q.record.update.mutationOptions(), { collection: 'tasks', id: 'a', data: { title: 'mine' } })
+    await rest()
+    hand.next().answer(task('a', 91, { title: 'mine' }), 91)
+    await done
+    live.forget()
+    live.say(page(task('a', 4, { title: 'restored' })), 5)
+    await rest()
+    expect(titles(one.data())).toEqual(['restored'])
+    hand.next().answer(page(task('a', 4, { title: 'restored' })), 5)
+    await rest()
+    expect(titles(two.data())).toEqual(['restored'])
+  })
+
   test('what is not live on the server is read', async () => {
     const one = mount(q.auth.me.queryOptions({}))
     await rest()
@@ -331,6 +367,71 @@ describe('an optimistic layer', () => {
     hand.next().answer({}, 3)
     await gone
     expect(titles(one.data())).toEqual(['mine'])
+  })
+
+  test('a read that began before the answer, and comes after it, is not older than the answer', async () => {
+    const one = mount(q.record.list.queryOptions(list, { live: false }))
+    await rest()
+    const read = hand.next()
+    const done = mutate(q.record.update.mutationOptions(), update)
+    await rest()
+    hand.next().answer(task('a', 2, { title: 'mine' }), 2)
+    await done
+    read.answer(page(task('a', 1, { title: 'old' })), 1)
+    await rest()
+    expect(titles(one.data())).toEqual(['mine'])
+  })
+
+  test('a new row is at its place by the list’s sort, and not past the end of one that goes on', async () => {
+    const sorted = { collection: 'tasks', sort: [{ field: 'rank', descending: true }] }
+    const [whole, part, filtered] = [mount(q.record.list.queryOptions(sorted)), mount(q.record.list.queryOptions({ ...sorted, limit: 2 })), mount(q.record.list.queryOptions({ ...sorted, filter: { field: 'rank', gt: 3 } }))]
+    const [a, b] = [task('a', 1, { rank: 5 }), task('b', 1, { rank: 3 })]
+    hand.live('record.list', sorted).say(page(a, b), 1)
+    hand.live('record.list', { ...sorted, limit: 2 }).say({ items: [a, b], next: 'more' }, 1)
+    hand.live('record.list', { ...sorted, filter: { field: 'rank', gt: 3 } }).say(page(a), 1)
+    await rest()
+    void mutate(q.record.create.mutationOptions(), { collection: 'tasks', id: 'c', data: { rank: 4 } })
+    void mutate(q.record.create.mutationOptions(), { collection: 'tasks', id: 'd', data: { rank: 1 } })
+    await rest()
+    const ids = (one: any) => one.data().items.map((row: any) => row.id)
+    expect([ids(whole), ids(part), ids(filtered)]).toEqual([['a', 'c', 'b', 'd'], ['a', 'c', 'b'], ['a', 'c']])
+  })
+
+  test('a list that turns out not to take a new row in drops it a while after the answer', async () => {
+    const one = mount(q.record.list.queryOptions(list))
+    hand.live('record.list', list).say(page(task('b', 1, { title: 'b' })), 1)
+    await rest()
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
+    try {
+      const done = mutate(q.record.create.mutationOptions(), { collection: 'tasks', id: 'a', data: { title: 'a' } })
+      await vi.advanceTimersByTimeAsync(1)
+      hand.next().answer(task('a', 2, { title: 'a' }), 2)
+      await done
+      await vi.advanceTimersByTimeAsync(1000)
+      expect(titles(one.data())).toEqual(['a', 'b'])
+      await vi.advanceTimersByTimeAsync(5000)
+      expect(titles(one.data())).toEqual(['b'])
+      expect(bridge.layers()).toBe(0)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  test('an update that changes nothing on the server leaves no layer', async () => {
+    mount(q.record.list.queryOptions(list))
+    hand.live('record.list', list).say(page(task('a', 1, { title: 'mine' })), 1)
+    await rest()
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
+    try {
+      const done = mutate(q.record.update.mutationOptions(), update)
+      await vi.advanceTimersByTimeAsync(1)
+      hand.next().answer(task('a', 1, { title: 'mine' }), 8)
+      await done
+      await vi.advanceTimersByTimeAsync(6000)
+      expect(bridge.layers()).toBe(0)
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   test('optimistic: what a mutation says itself, or nothing', async () => {

@@ -1,4 +1,4 @@
-import { InfiniteQueryObserver, QueryClient } from '@tanstack/query-core'
+import { InfiniteQueryObserver, MutationObserver, QueryClient } from '@tanstack/query-core'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createQueryBridge, flattenPages, type QueryBridge } from '../../src/query/index.js'
 import { Hand, rest, task } from './hand.js'
@@ -103,6 +103,31 @@ test('what is shown never goes back while the live part grows', async () => {
   await new Promise((done) => setTimeout(done, 120))
   expect(one.result().data.pages[0].items[0].revision).toBe(5)
   expect(one.ids()).toHaveLength(400)
+})
+
+test('a list that is too large for a message goes on by its cursor', async () => {
+  const one = mount(q.record.list.infiniteQueryOptions(input))
+  live(200).say({ items: rows(0, 120), next: 'c120' }, 1)
+  await rest()
+  void one.observer.fetchNextPage()
+  await rest()
+  hand.next().answer({ items: rows(120, 240), next: 'c240' }, 1)
+  await rest()
+  expect(one.ids()).toEqual(rows(0, 240).map((row) => row.id))
+  expect(hand.live('record.list', { ...input, limit: 400 }).opened).toBe(0)
+})
+
+test('a row that was made goes from the live part and does not come back from a page beyond', async () => {
+  const one = await grown()
+  const done = new MutationObserver<any, any, any>(queries, q.record.create.mutationOptions()).mutate({ collection: 'tasks', id: 'a', data: {} })
+  await rest()
+  expect(one.ids()[0]).toBe('a')
+  hand.next().answer(task('a', 2), 2)
+  await done
+  live(400).say({ items: [task('a', 2), ...rows(0, 399)], next: 'c399' }, 2)
+  expect(one.ids()[0]).toBe('a')
+  live(400).say({ items: rows(0, 400), next: 'c400' }, 3)
+  expect(one.ids()).toEqual(rows(0, 500).map((row) => row.id))
 })
 
 test('a refetch reads the pages beyond again, and follows what it followed', async () => {
