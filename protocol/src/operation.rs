@@ -153,12 +153,19 @@ impl OperationSpec {
     }
     /// What it does, as its request's doc comment says.
     pub fn documentation(&self) -> String {
+        self.input()["description"].as_str().unwrap_or_default().to_owned()
+    }
+    /// The input's JSON Schema as it stands alone, what it refers to under `$defs`.
+    pub fn input(&self) -> serde_json::Value {
         let mut generator = SchemaGenerator::default();
         let reference = (self.input_schema)(&mut generator);
-        let definitions = generator.take_definitions(true);
+        let mut definitions = generator.take_definitions(true);
         let name = reference.get("$ref").and_then(serde_json::Value::as_str).and_then(|reference| reference.rsplit('/').next());
-        let schema = name.and_then(|name| definitions.get(name)).unwrap_or_else(|| reference.as_value());
-        schema["description"].as_str().unwrap_or_default().to_owned()
+        let mut schema = name.and_then(|name| definitions.remove(name)).unwrap_or_else(|| reference.to_value());
+        if let Some(schema) = schema.as_object_mut().filter(|_| !definitions.is_empty()) {
+            schema.insert("$defs".into(), definitions.into());
+        }
+        schema
     }
     /// The noun that the operation belongs to.
     pub fn noun(&self) -> &'static str {

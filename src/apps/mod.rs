@@ -13,7 +13,7 @@ mod versions;
 mod yaml;
 
 pub use collection::{Allowed, Collection, IndexField, Move, ROW_FIELDS, Rights, Singleton, Transitions};
-pub use crew::{Agent, Crew, Executor, TOOLS, Task};
+pub use crew::{Agent, ApprovalRule, Budget, Crew, Executor, Grant, MANAGER, Manager, Process, TOOLS, Task};
 pub use placeholders::{fill, names};
 pub use schema::{NoSchema, Schema};
 pub use seed::{Seed, SeedRecord};
@@ -84,7 +84,7 @@ impl App {
         let head: Option<yaml::AppFile> = yaml::required(&files, "app.yaml", &mut problems);
         let collections = collection::read_all(&files, &mut problems);
         let seed = seed::read(&files, &collections, &mut problems);
-        let crews = crew::read_all(&files, &mut problems);
+        let crews = crew::read_all(&files, &collections, &mut problems);
         let simulation = simulation::read(&files, &crews, &mut problems);
         match head {
             Some(head) if problems.is_empty() => Ok(Self {

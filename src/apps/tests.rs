@@ -44,30 +44,17 @@ fn a_field_that_nobody_knows_is_named_where_it_stands() {
 
 #[test]
 fn what_the_engine_can_not_do_is_refused_by_its_name() {
-    for field in ["allow_delegation: true", "max_rpm: 10", "reasoning: true"] {
-        let problems = with(AGENTS, "  max_iter: 5", &format!("  {field}"));
-        let name = field.split(':').next().unwrap();
-        let expected = format!(
-            "crews/review/agents.yaml:8:{}: `{name}` of agent `content_analyst` is not supported by this engine: take it out, or let a worker execute the crew",
-            name.len() + 5
-        );
-        assert_eq!(problems, [expected]);
-    }
-    for field in ["async_execution: true", "guardrail: check it", "human_input: true", "output_file: a.md"] {
-        let problems = with(TASKS, "  context: [analyze_page]", &format!("  {field}"));
-        assert!(
-            problems[0].contains(&format!("`{}` of task `draft_comment` is not supported", field.split(':').next().unwrap())),
-            "{problems:?}"
-        );
-    }
-    let problems = with(CREW, "sequential", "hierarchical");
-    assert_eq!(problems, ["crews/review/crew.yaml:3:10: process `hierarchical` is not supported: write `sequential`"]);
+    let problems = with(AGENTS, "  max_iter: 5", "  reasoning: true");
+    let expected = "crews/review/agents.yaml:8:14: needs a worker: `reasoning` of agent `content_analyst` is Python's; take it out, or write `executor: worker` in crew.yaml";
+    assert_eq!(problems, [expected]);
+    let problems = with(TASKS, "  context: [analyze_page]", "  callback: done");
+    assert!(problems[0].contains("needs a worker: `callback` of task `draft_comment` is Python's"), "{problems:?}");
 }
 
 #[test]
 fn a_field_that_is_switched_off_asks_for_nothing() {
     let mut files = kp();
-    let text = files[AGENTS].replace("  max_iter: 5", "  allow_delegation: false");
+    let text = files[AGENTS].replace("  max_iter: 5", "  reasoning: false\n  allow_delegation: false");
     files.insert(AGENTS.into(), text);
     assert!(App::from_files(files).is_ok());
 }
@@ -79,9 +66,14 @@ fn names_that_lead_nowhere_are_found() {
     let problems = with(TASKS, "  context: [analyze_page]\n", "  context: [analyse_page]\n");
     assert_eq!(problems, ["crews/review/tasks.yaml:15:13: the context of task `draft_comment` names `analyse_page`, which is no task"]);
     let problems = with(TASKS, "  context: [analyze_page]\n", "  context: [review_draft]\n");
-    assert!(problems[0].ends_with("names `review_draft`, which does not come before it"), "{problems:?}");
+    assert!(problems[0].ends_with("names `review_draft`, whose own leads back to `draft_comment`: take one of them out"), "{problems:?}");
     let problems = with(AGENTS, "tools: [content.analyze]", "tools: [web.fetch]");
-    assert_eq!(problems, ["crews/review/agents.yaml:7:11: there is no tool `web.fetch`: there are `content.analyze`"]);
+    assert_eq!(
+        problems,
+        [
+            "crews/review/agents.yaml:7:11: needs a worker: there is no tool `web.fetch`: there are `content.analyze`, tools of MCP servers as `mcp.SERVER.TOOL`, and operations as `record.create`; take it out, or write `executor: worker` in crew.yaml"
+        ]
+    );
     let problems = with(CREW, "  content_analyst: [content.analyze]", "  comment_writer: [content.analyze]");
     assert!(problems[0].contains("agent `content_analyst` may not use `content.analyze`"), "{problems:?}");
     let problems = with(TASKS, "Measure the page {name}", "Measure the page {nam}");

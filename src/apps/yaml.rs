@@ -1,5 +1,8 @@
-//! The YAML files as they are written: every field that CrewAI knows is known here, so that one that can't be carried out is refused
-//! by its name, and one that is misspelt is found.
+//! The YAML files as they are written, and where in them each value stands.
+
+mod crews;
+
+pub(super) use crews::{AgentFields, ApprovalFields, CrewFile, Entries, TaskFields};
 
 use std::{collections::BTreeMap, fmt::Display};
 
@@ -16,20 +19,6 @@ pub(super) struct AppFile {
     pub(super) title: String,
     #[serde(default)]
     pub(super) description: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CrewFile {
-    pub(super) title: String,
-    #[serde(default)]
-    pub(super) description: String,
-    pub(super) process: Option<Spanned<String>>,
-    pub(super) executor: Option<Spanned<String>>,
-    pub(super) tasks: Vec<Spanned<String>>,
-    pub(super) input_schema: Option<Spanned<Value>>,
-    #[serde(default)]
-    pub(super) tools: BTreeMap<String, Vec<Spanned<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -81,61 +70,6 @@ pub(super) struct MoveFields {
     pub(super) from: Spanned<String>,
     pub(super) to: Spanned<String>,
     pub(super) roles: Option<Vec<Spanned<String>>>,
-}
-
-/// Declares a struct of fields that are read, of fields that ask for what happens anyway (everything is told in the run's stream), and
-/// of fields that CrewAI knows and this engine refuses.
-macro_rules! crewai {
-    ($name:ident { $($field:ident: $type:ty,)* } passed { $($passed:literal => $ignored:ident,)* } refused { $($refused:ident,)* }) => {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub(super) struct $name {
-            $(pub(super) $field: $type,)*
-            $(#[serde(default, rename = $passed)] $ignored: Option<bool>,)*
-            $(#[serde(default)] $refused: Option<Spanned<Value>>,)*
-        }
-
-        impl $name {
-            /// Fields that are set and can't be carried out, and where they stand.
-            pub(super) fn refused(&self) -> Vec<(&'static str, Location)> {
-                let mut refused = Vec::new();
-                // A field that is switched off asks for nothing.
-                $(if let Some(set) = self.$refused.as_ref().filter(|set| !matches!(set.value, Value::Null | Value::Bool(false))) {
-                    refused.push((stringify!($refused), set.referenced));
-                })*
-                refused
-            }
-        }
-    };
-}
-
-crewai! {
-    AgentFields {
-        role: Spanned<String>,
-        goal: Spanned<String>,
-        backstory: Spanned<String>,
-        llm: Option<String>,
-        tools: Option<Vec<Spanned<String>>>,
-        max_iter: Option<Spanned<u32>>,
-    } passed { "verbose" => _verbose, } refused {
-        allow_delegation, allow_code_execution, cache, code_execution_mode, embedder, function_calling_llm, guardrail,
-        guardrail_max_retries, inject_date, date_format, knowledge, knowledge_sources, max_execution_time, max_retry_limit, max_rpm,
-        max_reasoning_attempts, memory, multimodal, prompt_template, reasoning, respect_context_window, response_template, step_callback,
-        system_template, use_system_prompt, mcps, apps,
-    }
-}
-
-crewai! {
-    TaskFields {
-        description: Spanned<String>,
-        expected_output: Spanned<String>,
-        agent: Spanned<String>,
-        context: Option<Vec<Spanned<String>>>,
-        tools: Option<Vec<Spanned<String>>>,
-    } passed { "verbose" => _verbose, } refused {
-        async_execution, human_input, guardrail, guardrails, guardrail_max_retries, callback, converter_cls, create_directory,
-        markdown, max_retries, name, output_file, output_json, output_pydantic, response_model, input_files,
-    }
 }
 
 /// Reads a file that must be there.

@@ -155,7 +155,7 @@ async fn perform(stage: &Stage, mut done: BTreeMap<String, TaskHistory>) -> End 
     let Some(crew) = stage.app.crews.get(&stage.crew) else { return End::Failed(app_is_gone(&stage.crew)) };
     let mut outputs: Vec<String> = Vec::new();
     for (place, task) in crew.tasks.iter().enumerate() {
-        let Some(agent) = crew.agents.get(&task.agent) else { continue };
+        let Some(agent) = task.agent.as_ref().and_then(|agent| crew.agents.get(agent)) else { continue };
         let work = Work { id: format!("task-{}", place + 1), task, agent };
         let begun = done.remove(&work.id);
         let role = fill(agent.role.trim(), &stage.cx.inputs);

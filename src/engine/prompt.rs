@@ -43,16 +43,15 @@ pub(super) fn result(outcome: &Result<Value, Fault>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::apps::{App, Crew};
+
+    fn crew() -> Crew {
+        App::built_in().crews.remove("review").unwrap()
+    }
 
     fn task(context: Option<Vec<usize>>) -> Task {
-        Task {
-            name: "t".into(),
-            description: "Look at {it}.".into(),
-            expected_output: r#"{"a": 1}"#.into(),
-            agent: "a".into(),
-            context,
-            tools: Vec::new(),
-        }
+        let (description, expected_output) = ("Look at {name}. ".into(), r#"{"a": 1}"#.into());
+        Task { description, expected_output, context, ..crew().tasks.remove(1) }
     }
 
     #[test]
@@ -66,16 +65,13 @@ mod tests {
     #[test]
     fn placeholders_are_filled_and_json_is_left_alone() {
         let agent = Agent {
-            name: "a".into(),
-            role: "Reader of {it}".into(),
+            role: "Reader of {name}".into(),
             goal: "g".into(),
             backstory: "b\n".into(),
-            llm: None,
-            tools: Vec::new(),
-            max_iter: 1,
+            ..crew().agents.remove("comment_writer").unwrap()
         };
         let mut inputs = Inputs::new();
-        inputs.insert("it".into(), "the page".into());
+        inputs.insert("name".into(), "the page".into());
         let expected = [
             Message::System("You work as: Reader of the page\n\nb\n\nWhat you are after: g".into()),
             Message::User(

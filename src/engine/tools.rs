@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use super::content::ContentAnalyze;
-use crate::apps::Schema;
+use crate::apps::{Grant, Schema};
 
 /// The longest result that a log and a conversation take, in bytes of JSON.
 const RESULT_BYTES: usize = 64 << 10;
@@ -67,20 +67,25 @@ impl Toolbox {
         Self(Arc::new(tools.into_iter().map(entry).collect()))
     }
 
-    /// How a model is told of those of these names that there are.
-    pub fn specs(&self, names: &[String]) -> Vec<ToolSpec> {
-        names.iter().filter_map(|name| self.0.get(name.as_str())).map(|entry| entry.spec.clone()).collect()
+    /// How a model is told of the tools that are granted, each once.
+    pub fn specs(&self, grants: &[Grant]) -> Vec<ToolSpec> {
+        self.0.values().filter(|entry| grants.iter().any(|grant| grant.covers(entry.spec.name))).map(|entry| entry.spec.clone()).collect()
     }
 
     /// Calls a tool that the agent may use.
     ///
     /// # Errors
     /// What the agent reads instead of a result: an unknown tool, arguments that do not fit, or the tool's own fault.
-    pub async fn call(&self, cx: &ToolContext, tool: &str, allowed: &[String], input: Value) -> Result<Value, Fault> {
-        let entry = self.0.get(tool).filter(|_| allowed.iter().any(|name| name == tool)).ok_or_else(|| {
-            let known = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
+    pub async fn call(&self, cx: &ToolContext, tool: &str, grants: &[Grant], input: Value) -> Result<Value, Fault> {
+        let entry = self.0.get(tool).filter(|_| grants.iter().any(|grant| grant.covers(tool))).ok_or_else(|| {
+            let known: Vec<&str> = self.specs(grants).iter().map(|spec| spec.name).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             Fault::new(FaultCode::NotFound, format!("there is no tool `{tool}` for this agent; there are: {known}"))
         })?;
+        if !grants.iter().any(|grant| grant.allows(tool, &input)) {
+            let message = format!("this agent may not call `{tool}` with these arguments: the crew's file bounds them");
+            return Err(Fault::new(FaultCode::Forbidden, message));
+        }
         let wrong = entry.arguments.as_ref().map(|arguments| arguments.wrong(&input, "")).unwrap_or_default();
         if !wrong.is_empty() {
             return Err(Fault::invalid_fields(wrong));
@@ -110,14 +115,17 @@ mod tests {
     #[tokio::test]
     async fn what_can_not_be_called_says_why() {
         let (toolbox, cx) = (Toolbox::standard(), ToolContext { inputs: Arc::default() });
-        let allowed = ["content.analyze".to_owned()];
-        let call = async |tool: &str, allowed: &[String], input| toolbox.call(&cx, tool, allowed, input).await.map_err(|fault| fault.code);
+        let allowed = [Grant { tool: "content.analyze".to_owned(), only: BTreeMap::new() }];
+        let call = async |tool: &str, allowed: &[Grant], input| toolbox.call(&cx, tool, allowed, input).await.map_err(|fault| fault.code);
         assert_eq!(call("web.fetch", &allowed, json!({})).await, Err(FaultCode::NotFound));
         assert_eq!(call("content.analyze", &[], json!({"text": "a"})).await, Err(FaultCode::NotFound));
         for wrong in [json!({}), json!({"text": 1}), json!({"text": "a", "input": "b"}), json!({"text": "a", "more": 1}), json!([])] {
             assert_eq!(call("content.analyze", &allowed, wrong.clone()).await, Err(FaultCode::Invalid), "{wrong}");
         }
         assert_eq!(call("content.analyze", &allowed, json!({"input": "page"})).await, Err(FaultCode::Invalid));
+        let only = [("text".to_owned(), vec![json!("a")])].into();
+        let bound = [Grant { tool: "content.analyze".to_owned(), only }];
+        assert_eq!(call("content.analyze", &bound, json!({"text": "b"})).await, Err(FaultCode::Forbidden));
         let figures = call("content.analyze", &allowed, json!({"text": "One two three."})).await.unwrap();
         assert_eq!((&figures["words"], &figures["sentences"]), (&json!(3), &json!(1)));
     }

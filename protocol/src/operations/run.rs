@@ -158,6 +158,19 @@ reads! {
     ]
 }
 
+/// What becomes of a run that is started in a session while another of the same crew goes on there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBusy {
+    /// It is refused.
+    Reject,
+    /// It waits for its turn.
+    #[default]
+    Queue,
+    /// Its words are given to the run that goes on.
+    Steer,
+}
+
 /// How a run is to end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]
