@@ -31,16 +31,16 @@ export interface ClientOptions {
   client?: { name: string; version: string }
   /** Where mutations wait that have no answer yet. Absent: IndexedDB where there is one, else memory. */
   outbox?: OutboxStore | 'memory'
-  /**
-   * How several tabs share a connection. Absent: `own`, a socket each. `shared`: a leader among the tabs by `navigator.locks`, or a SharedWorker
-   * where `worker` gives one.
-   */
-  tabs?: 'own' | 'shared' | { worker: () => SharedWorker }
+  /** How several tabs share a connection: `sharedTabs()` of `@crewline/client/worker`. Absent: a socket each. */
+  tabs?: TabSharing
   /** How bytes travel: for tests, and for programs without a global `WebSocket`. */
   transport?: Transport
-  /** Waits before the n-th try of a reconnect, in milliseconds, at most; full jitter is drawn below it. The server's `welcome` says better. */
+  /** Bounds of the waits before a reconnect, in milliseconds: full jitter is drawn below one that doubles. Absent: as the server says. */
   reconnect?: { base_ms?: number; max_ms?: number }
 }
+
+/** Makes the transport of a tab that shares its connection with others; `own` is a socket of this tab's. */
+export type TabSharing = (socket: { own: Transport; url: string; workspace: string | undefined }) => Transport
 
 /** Where a connection stands. */
 export type ConnectionState =
@@ -134,14 +134,14 @@ export interface Presence extends Readable<readonly PresentMember[]> {
   close(): void
 }
 
-/** A mutation that has no answer yet, or that the server refused when it came at last. */
+/** A mutation that has no answer yet, or that the server refused when nobody waited for its answer any more. */
 export interface OutboxEntry {
   key: string
   op: string
   input: unknown
   /** Milliseconds since the epoch. */
   at: number
-  status: 'waiting' | 'sent' | 'refused'
+  status: 'waiting' | 'refused'
   /** Why it was refused. */
   error: CrewlineError | null
   /** Whose it is: `principal id/workspace id`; absent while nobody has signed in. */

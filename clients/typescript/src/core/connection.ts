@@ -1,0 +1,515 @@
+/** The one connection of a client: opened when there is something to say, kept alive, and made anew until that is of no use. */
+import { CLOSES, KINDS, LIMITS, type Ended, type Fault, type Goaway, type Hello, type Notice, type Principal, type Target, type Welcome } from '../protocol.js'
+import type { Channel, Subscriber, Subscription } from './channel.js'
+import { CrewlineError } from './error.js'
+import { cell } from './readable.js'
+import type { Link, Transport } from './transport.js'
+import type { Auth, AuthReason, ConnectionState, PresentMember, Readable } from './types.js'
+import { concat, type Frame, read, write } from './wire.js'
+
+/** How long a client that wakes gives the other side to answer. */
+const PROBE_MS = 3_000
+/** A connection that was open for so long has begun well: the next loss is a new one. */
+const STEADY_MS = 10_000
+
+export interface ConnectionOptions {
+  transport: Transport
+  auth: Auth
+  workspace?: string
+  client: { name: string; version: string }
+  /** Bounds of the waits between tries; absent: as the server says. */
+  base_ms?: number | undefined
+  max_ms?: number | undefined
+}
+
+/** A request that waits for its answer. It is sent when there is a connection, and again after a lost one. */
+export interface Request {
+  op: string
+  input: unknown
+  options: { key?: string; timeout_ms?: number; trace?: string }
+  /** Whether it may wait for a connection, and be sent again on the next. */
+  waits: boolean
+  answered(output: unknown, as_of: number | null): void
+  refused(error: CrewlineError): void
+}
+
+export interface Connection extends Channel {
+  readonly state: Readable<ConnectionState>
+  /** What the server's `welcome` said last. */
+  readonly welcome: Welcome | null
+  connect(): void
+  send(request: Request): void
+  /** Takes a request back: the server is asked to stop. */
+  cancel(request: Request): void
+  /** Called after each `welcome`, before anything that waits is sent. */
+  onOpen(listener: (principal: Principal | null) => void): void
+  close(): void
+}
+
+/** A socket and what is under way on it. */
+interface Socket {
+  link: Link | null
+  welcomed: boolean
+  since: number
+  heard: number
+  id: number
+  sub: number
+  asked: Map<number, Request>
+  subs: Map<number, Followed>
+  queue: Uint8Array[]
+  fault: Fault | null
+  /** The server leaves: nothing new is begun on it. */
+  leaving: boolean
+  timers: Set<ReturnType<typeof setTimeout>>
+}
+
+interface Followed {
+  target: Target
+  subscriber: Subscriber
+  socket: Socket | null
+  sub: number
+}
+
+export function createConnection(options: ConnectionOptions): Connection {
+  const { transport, client, workspace } = options
+  const state = cell<ConnectionState>({ status: 'idle' })
+  const waiting = new Set<Request>()
+  const follows = new Set<Followed>()
+  const openListeners = new Set<(principal: Principal | null) => void>()
+  let current: Socket | null = null
+  let welcome: Welcome | null = null
+  let epoch: string | null = null
+  let reason: AuthReason = 'initial'
+  let attempt = 0
+  let rejected = 0
+  let lastClose: Hello['last_close']
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let reconnect = pace()
+  let ended = false
+
+  // -- Opening
+
+  function connect(): void {
+    if (ended || current || state.get().status === 'connecting') return
+    clearTimeout(timer)
+    if (state.get().status === 'stopped') rejected = 0
+    open(null)
+  }
+
+  /** Opens a socket; `old` is the one that it takes the place of. */
+  function open(old: Socket | null): void {
+    if (!old) state.set({ status: 'connecting', attempt })
+    const asked = reason
+    Promise.resolve()
+      .then(() => options.auth({ reason: asked }))
+      .then(
+        (token) => {
+          if (ended || current !== old || (!old && state.get().status !== 'connecting')) return
+          if (token === null && asked === 'rejected') return stop('signed_out', signedOut(old?.fault))
+          dial(token, old)
+        },
+        (cause: unknown) => {
+          if (ended || current !== old) return
+          stop('signed_out', new CrewlineError('unauthenticated', `\`auth\` gave no token: ${String(cause)}`, undefined, { cause }))
+        },
+      )
+  }
+
+  function dial(token: string | null, old: Socket | null): void {
+    const now = Date.now()
+    const socket: Socket = {
+      link: null, welcomed: false, since: now, heard: now, id: 0, sub: 0,
+      asked: new Map(), subs: new Map(), queue: [], fault: null, leaving: false, timers: new Set(),
+    }
+    if (!old) current = socket
+    const hello: Hello = { client }
+    if (token !== null) hello.access_token = token
+    if (workspace !== undefined) hello.workspace_id = workspace
+    if (lastClose) hello.last_close = lastClose
+    socket.link = transport.open({
+      opened() {
+        socket.heard = Date.now()
+        say(socket, [KINDS.hello, hello])
+      },
+      message(bytes) {
+        socket.heard = Date.now()
+        const sound = read(bytes, (frame, size) => hear(socket, frame, size, old))
+        if (!sound) lose(socket, 1006, new CrewlineError('malformed', 'the server sent what this client can’t read: is one of them much older than the other?'))
+      },
+      closed(code, _reason, failed) {
+        const fault = socket.fault
+        lose(socket, code, failed
+          ? new CrewlineError('unreachable', 'no Crewline server answers at this address, or it refuses this page’s origin: look at the address, and at `origins` in the server’s settings')
+          : fault ? CrewlineError.of(fault) : new CrewlineError('disconnected', `the connection was lost (${code})`))
+      },
+    })
+  }
+
+  // -- Hearing
+
+  function hear(socket: Socket, frame: Frame, size: number, old: Socket | null): void {
+    const [kind, a, b, c, d] = frame as [number, any, any, any, any]
+    switch (kind) {
+      case KINDS.welcome:
+        return welcomed(socket, a as Welcome, old)
+      case KINDS.reply: {
+        const request = taken(socket, a)
+        return request?.answered(b, c?.as_of ?? null)
+      }
+      case KINDS.fault: {
+        if (a === 0) {
+          socket.fault = b as Fault
+          return
+        }
+        return taken(socket, a)?.refused(CrewlineError.of(b as Fault))
+      }
+      case KINDS.ping:
+        return say(socket, [KINDS.pong, a])
+      case KINDS.notice:
+        return noticed(socket, a as Notice)
+      case KINDS.goaway:
+        return goaway(socket, a as Goaway)
+      case KINDS.pong:
+        return
+      default: {
+        const followed = socket.subs.get(a as number)
+        // The connection's credit holds nobody up: each subscription's own does.
+        if (kind === KINDS.events || kind === KINDS.snapshot) say(socket, [KINDS.credit, 0, size])
+        if (!followed) return
+        const { subscriber } = followed
+        if (kind === KINDS.events) subscriber.events?.(b, c, d, size)
+        else if (kind === KINDS.snapshot) subscriber.snapshot?.(b, c, size)
+        else if (kind === KINDS.subscribed) subscriber.subscribed?.(b)
+        else if (kind === KINDS.presence) subscriber.member?.(b as Omit<PresentMember, 'state'>, c ?? null)
+        else if (kind === KINDS.ended) {
+          leave(followed)
+          follows.delete(followed)
+          subscriber.ended(b, c as Ended)
+        }
+      }
+    }
+  }
+
+  function taken(socket: Socket, id: number): Request | undefined {
+    const request = socket.asked.get(id)
+    socket.asked.delete(id)
+    if (socket.leaving && socket !== current && socket.asked.size === 0) socket.link?.close(1000)
+    return request
+  }
+
+  function welcomed(socket: Socket, body: Welcome, old: Socket | null): void {
+    welcome = body
+    socket.welcomed = true
+    socket.since = Date.now()
+    rejected = 0
+    reason = 'initial'
+    reconnect = pace(body)
+    if (old) current = socket
+    if (epoch !== null && epoch !== body.epoch) for (const { subscriber } of follows) subscriber.forget?.()
+    epoch = body.epoch
+    tell(body.principal ?? null)
+    for (const listener of openListeners) listener(body.principal ?? null)
+    for (const request of [...waiting]) ask(socket, request)
+    for (const followed of [...follows]) {
+      leave(followed)
+      subscribe(socket, followed)
+    }
+    if (old && old.asked.size === 0) old.link?.close(1000)
+    watch(socket)
+  }
+
+  function tell(principal: Principal | null): void {
+    const { name, version } = welcome!.server
+    state.set({ status: 'open', principal, server: { name, version }, since: current!.since })
+  }
+
+  function noticed(socket: Socket, notice: Notice): void {
+    if (notice.type === 'principal_changed') return tell(notice.principal)
+    Promise.resolve()
+      .then(() => options.auth({ reason: 'expiring' }))
+      .then((token) => {
+        if (token === null || socket !== current) return
+        const ignore = (): void => {}
+        send({ op: 'auth.authenticate', input: { access_token: token }, options: {}, waits: false, answered: ignore, refused: ignore })
+      })
+      // The token's end closes the connection, and a new one is asked for then.
+      .catch(() => {})
+  }
+
+  function goaway(socket: Socket, body: Goaway): void {
+    if (socket !== current || socket.leaving) return
+    socket.leaving = true
+    later(socket, Math.random() * body.reconnect_within_ms, () => {
+      if (current === socket) open(socket)
+    })
+    later(socket, body.drain_ms, () => socket.link?.close(1000))
+  }
+
+  // -- Losing
+
+  function lose(socket: Socket, code: number, error: CrewlineError): void {
+    const { link } = socket
+    if (!link) return
+    socket.link = null
+    socket.timers.forEach(clearTimeout)
+    for (const request of socket.asked.values()) {
+      if (request.waits) waiting.add(request)
+      else request.refused(error)
+    }
+    socket.asked.clear()
+    for (const followed of [...socket.subs.values()]) {
+      leave(followed)
+      followed.subscriber.lost?.()
+    }
+    link.close(1000)
+    if (socket !== current) return
+    current = null
+    lastClose = { code, at: Date.now() }
+    if (ended) return
+    const steady = socket.welcomed && Date.now() - socket.since >= STEADY_MS
+    if (steady) attempt = 0
+    switch (after(code)) {
+      case 'stop':
+        return stop(code === 4201 ? 'signed_out' : 'refused', error)
+      case 'sign_in':
+        // Nobody has signed in, and nobody has said anything.
+        if (code === 4102 && !needed()) return void state.set({ status: 'idle' })
+        reason = 'rejected'
+        if (++rejected > 1) return stop('signed_out', error)
+        return wait(0, error)
+      case 'back_off':
+        return wait(Math.random() * reconnect.max_ms, error)
+      default:
+        if (code === 1000 && !needed()) return void state.set({ status: 'idle' })
+        return wait(delay(), error)
+    }
+  }
+
+  function pace(body?: Welcome): Welcome['reconnect'] {
+    return { base_ms: options.base_ms ?? body?.reconnect.base_ms ?? 500, max_ms: options.max_ms ?? body?.reconnect.max_ms ?? 30_000 }
+  }
+
+  function needed(): boolean {
+    return waiting.size > 0 || follows.size > 0
+  }
+
+  /** Full jitter over a bound that doubles with every try. */
+  function delay(): number {
+    return Math.random() * Math.min(reconnect.max_ms, reconnect.base_ms * 2 ** Math.min(attempt, 30))
+  }
+
+  function wait(ms: number, error: CrewlineError): void {
+    attempt++
+    state.set({ status: 'waiting', attempt, retry_at: Date.now() + ms, error })
+    for (const request of [...waiting]) {
+      if (!request.waits) drop(request, error)
+    }
+    clearTimeout(timer)
+    timer = setTimeout(() => open(null), ms)
+  }
+
+  function stop(why: 'signed_out' | 'closed' | 'refused', error: CrewlineError | null): void {
+    clearTimeout(timer)
+    current?.link?.close(1000)
+    current = null
+    state.set({ status: 'stopped', why, error })
+    const told = error ?? new CrewlineError('disconnected', 'the client was closed')
+    for (const request of [...waiting]) drop(request, told)
+    for (const followed of [...follows]) {
+      follows.delete(followed)
+      leave(followed)
+      followed.subscriber.failed(told)
+    }
+  }
+
+  function drop(request: Request, error: CrewlineError): void {
+    waiting.delete(request)
+    request.refused(error)
+  }
+
+  // -- Staying alive
+
+  function watch(socket: Socket): void {
+    const beat = welcome!.heartbeat_ms
+    const check = (): void => {
+      if (!socket.link) return
+      const silent = Date.now() - socket.heard
+      if (silent >= 2 * beat) return lose(socket, 4003, new CrewlineError('disconnected', 'nothing was heard from the server for two heartbeats'))
+      later(socket, 2 * beat - silent, check)
+    }
+    later(socket, 2 * beat, check)
+  }
+
+  /** Does something later, as long as the socket is open. */
+  function later(socket: Socket, ms: number, then: () => void): void {
+    const timer = setTimeout(() => {
+      socket.timers.delete(timer)
+      then()
+    }, ms)
+    socket.timers.add(timer)
+  }
+
+  /** After a sleep the socket may be dead without anybody having said so. */
+  function woke(): void {
+    const socket = current
+    if (state.get().status === 'waiting') {
+      clearTimeout(timer)
+      return open(null)
+    }
+    if (!socket?.welcomed) return
+    const asked = Date.now()
+    say(socket, [KINDS.ping, asked])
+    later(socket, PROBE_MS, () => {
+      if (socket.heard < asked) lose(socket, 4003, new CrewlineError('disconnected', 'the connection did not survive a pause'))
+    })
+  }
+
+  function visible(): void {
+    if (globalThis.document?.visibilityState !== 'hidden') woke()
+  }
+  const wakes: [string, () => void][] = [['online', woke], ['pageshow', woke], ['focus', woke]]
+  for (const [type, listener] of wakes) globalThis.addEventListener?.(type, listener)
+  globalThis.document?.addEventListener('visibilitychange', visible)
+
+  // -- Saying
+
+  /** What is said in one go travels in one message. */
+  function say(socket: Socket, frame: Frame): void {
+    socket.queue.push(write(frame))
+    if (socket.queue.length === 1) queueMicrotask(() => flush(socket))
+  }
+
+  function flush(socket: Socket): void {
+    const frames = socket.queue
+    socket.queue = []
+    const most = socket.welcomed ? welcome!.limits.message_bytes : LIMITS.message_bytes_before_sign_in
+    let from = 0
+    let bytes = 0
+    frames.forEach((frame, place) => {
+      if (place > from && bytes + frame.length > most) {
+        socket.link?.send(concat(frames.slice(from, place)))
+        from = place
+        bytes = 0
+      }
+      bytes += frame.length
+    })
+    socket.link?.send(concat(frames.slice(from)))
+  }
+
+  function ask(socket: Socket, request: Request): void {
+    waiting.delete(request)
+    const { key, timeout_ms, trace } = request.options
+    const given = key !== undefined || timeout_ms !== undefined || trace !== undefined
+    const id = ++socket.id
+    socket.asked.set(id, request)
+    say(socket, given ? [KINDS.request, id, request.op, request.input, request.options] : [KINDS.request, id, request.op, request.input])
+  }
+
+  function send(request: Request): void {
+    if (ended) return request.refused(new CrewlineError('disconnected', 'the client was closed'))
+    const now = state.get()
+    if (now.status === 'stopped' && now.why !== 'closed' && !request.op.startsWith('auth.')) {
+      return request.refused(now.error ?? new CrewlineError('unauthenticated', 'nobody is signed in: sign in, then call `connect()`'))
+    }
+    if (current?.welcomed && !current.leaving) return ask(current, request)
+    if (!request.waits && now.status !== 'connecting' && now.status !== 'idle' && now.status !== 'open') {
+      return request.refused(now.status === 'waiting' ? now.error : new CrewlineError('disconnected', 'there is no connection'))
+    }
+    waiting.add(request)
+    if (now.status !== 'waiting') connect()
+  }
+
+  function cancel(request: Request): void {
+    waiting.delete(request)
+    for (const [id, asked] of current?.asked ?? []) {
+      if (asked !== request) continue
+      current!.asked.delete(id)
+      say(current!, [KINDS.cancel, id])
+    }
+  }
+
+  // -- Following
+
+  function subscribe(socket: Socket, followed: Followed): void {
+    const sub = ++socket.sub
+    followed.socket = socket
+    followed.sub = sub
+    socket.subs.set(sub, followed)
+    const presence = 'presence' in followed.target
+    say(socket, presence ? [KINDS.subscribe, sub, followed.target] : [KINDS.subscribe, sub, followed.target, followed.subscriber.options()])
+  }
+
+  /** It is followed on no socket now. */
+  function leave(followed: Followed): void {
+    followed.socket?.subs.delete(followed.sub)
+    followed.socket = null
+  }
+
+  function unsubscribe(followed: Followed): void {
+    const { socket, sub } = followed
+    leave(followed)
+    if (socket?.link) say(socket, [KINDS.unsubscribe, sub])
+  }
+
+  return {
+    state,
+    get welcome() {
+      return welcome
+    },
+    connect,
+    send,
+    cancel,
+    onOpen: (listener) => void openListeners.add(listener),
+    subscribe(target, subscriber): Subscription {
+      const followed: Followed = { target, subscriber, socket: null, sub: 0 }
+      follows.add(followed)
+      queueMicrotask(() => {
+        if (!follows.has(followed) || followed.socket) return
+        const now = state.get()
+        if (ended || now.status === 'stopped') {
+          follows.delete(followed)
+          return subscriber.failed((now.status === 'stopped' && now.error) || new CrewlineError('disconnected', 'the client was closed'))
+        }
+        if (current?.welcomed) subscribe(current, followed)
+        else if (now.status !== 'waiting') connect()
+      })
+      return {
+        credit(bytes) {
+          if (followed.socket && bytes > 0) say(followed.socket, [KINDS.credit, followed.sub, bytes])
+        },
+        again() {
+          const { socket } = followed
+          if (!socket) return
+          unsubscribe(followed)
+          subscribe(socket, followed)
+        },
+        state(value) {
+          if (followed.socket) say(followed.socket, [KINDS.presence, followed.sub, value])
+        },
+        close() {
+          if (follows.delete(followed)) unsubscribe(followed)
+        },
+      }
+    },
+    close() {
+      if (ended) return
+      ended = true
+      for (const [type, listener] of wakes) globalThis.removeEventListener?.(type, listener)
+      globalThis.document?.removeEventListener('visibilitychange', visible)
+      for (const request of current?.asked.values() ?? []) waiting.add(request)
+      current?.asked.clear()
+      stop('closed', null)
+    },
+  }
+}
+
+/** What a client does after a close. */
+function after(code: number): string {
+  const listed = (CLOSES as Record<number, { after: string }>)[code]
+  if (listed) return listed.after === 'done' ? 'reconnect' : listed.after
+  return code >= 4100 && code < 4200 ? 'sign_in' : code >= 4200 && code < 4300 ? 'stop' : 'reconnect'
+}
+
+function signedOut(fault: Fault | null | undefined): CrewlineError {
+  return fault ? CrewlineError.of(fault) : new CrewlineError('unauthenticated', 'the server refused the token, and `auth` gave no other: sign in again')
+}
