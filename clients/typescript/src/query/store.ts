@@ -205,7 +205,9 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
       // There is nothing beyond, or nobody knows what lies between.
       store.params = store.params.filter((param) => typeof param === 'number')
     } else if (before[kept]!.id === after.items.at(-1)!.id && kept + 1 < before.length) {
-      read[0] = { ...read[0], items: [...before.slice(kept + 1), ...read[0].items] }
+      const out = before.slice(kept + 1)
+      const ids = new Set(out.map((row) => row.id))
+      read[0] = { ...read[0], items: [...out, ...read[0].items.filter((row) => !ids.has(row.id))] }
     }
   }
 
@@ -252,15 +254,9 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
   function attach(store: Store, limit: number, source = sourceOf(store, limit)): void {
     store.unsubscribe()
     const { release } = store
-    Object.assign(store, { source, limit, revision: -1, unsubscribe: source.subscribe(() => changed(store)), release: release && hold(source) })
+    Object.assign(store, { source, limit, revision: -1, unsubscribe: source.subscribe(() => changed(store)), release: release && source.retain() })
     release?.()
     changed(store)
-  }
-
-  /** Follows; what has ended is begun anew. */
-  function hold(source: LiveQuery<Output>): () => void {
-    if (source.get().status === 'ended') source.forget()
-    return source.retain()
   }
 
   function drop(store: Store): void {
@@ -276,7 +272,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     const active = query.isActive()
     const store = active ? open(query.queryKey) : stores.get(query.queryHash)
     if (!store?.source || active === !!store.release) return
-    store.release = active ? hold(store.source) : store.release!() as undefined
+    store.release = active ? store.source.retain() : store.release!() as undefined
   }
 
   // Fetches.
@@ -301,11 +297,8 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
   async function reach(store: Store, limit: number): Promise<void> {
     const grows = limit > store.limit
     const source = grows ? sourceOf(store, limit) : store.source!
-    if (!grows && source.get().status === 'ended' && store.release) {
-      store.release()
-      store.release = hold(source)
-    }
-    const release = hold(source)
+    // What has ended is begun anew.
+    const release = source.retain()
     try {
       await source.current()
       if (!grows || stores.get(store.hash) !== store) return

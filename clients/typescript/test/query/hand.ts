@@ -28,9 +28,9 @@ export class HandLive {
     return () => void this.listeners.delete(listener)
   }
   retain = () => {
-    if (this.retained++ === 0) {
+    if (this.retained++ === 0 || this.state.status === 'ended') {
       this.opened++
-      if (this.state.status !== 'ended') this.set({ status: 'stale' })
+      this.set({ status: 'stale', error: null })
     }
     let held = true
     return () => {
