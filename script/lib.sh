@@ -37,6 +37,17 @@ postgres_programs() {
   die "PostgreSQL was installed, but initdb is not in /usr/lib/postgresql/*/bin."
 }
 
+# Node, npm, and Chromium for what is shown and measured in a browser; its path goes into CREWLINE_CHROMIUM.
+require_chromium() {
+  command -v npm >/dev/null || install_debian nodejs npm
+  CREWLINE_CHROMIUM=${CREWLINE_CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
+  if [ -z "$CREWLINE_CHROMIUM" ]; then
+    install_debian chromium
+    CREWLINE_CHROMIUM=$(command -v chromium)
+  fi
+  export CREWLINE_CHROMIUM
+}
+
 free_port() {
   # A port that the kernel says is free now; taken again by who asked.
   local port
