@@ -1,23 +1,35 @@
 /**
- * The script of a SharedWorker that has one connection for all tabs of an origin:
+ * One connection for all tabs of an origin.
  *
  * ```ts
- * createClient({ url, auth, tabs: { worker: () => new SharedWorker(new URL('@crewline/client/worker', import.meta.url), { type: 'module' }) } })
+ * import { sharedTabs } from '@crewline/client/worker'
+ *
+ * createClient({ url, auth, tabs: sharedTabs() })
  * ```
  *
- * Where a bundler finds no package in such a URL, a file of one's own is the script: `import { serve } from '@crewline/client/worker'; serve()`.
+ * The tabs find one among them that has the connection. With a SharedWorker no tab has to, and none is interrupted when another one is closed;
+ * this module is its script as well:
+ *
+ * ```ts
+ * const worker = () => new SharedWorker(new URL('@crewline/client/worker', import.meta.url), { type: 'module' })
+ * createClient({ url, auth, tabs: sharedTabs({ worker }) })
+ * ```
+ *
+ * A bundler that finds no package in such a URL takes a file of one's own, `import { serve } from '@crewline/client/worker'; serve()`.
  */
-import { createHub } from '../core/hub.js'
-import { socketTransport } from '../core/socket.js'
-import { takeIn } from '../core/tabs.js'
+import { webSocketTransport } from '../core/websocket.js'
+import { createHub } from './hub.js'
+import { takeIn } from './tabs.js'
 
-/** Takes in every tab that connects to this worker. The module does so by itself where it is a worker's script; twice does no harm. */
+export { sharedTabs, type SharedOptions } from './tabs.js'
+
+/** Makes a SharedWorker's script take in every tab that connects. This module does so by itself where it is the script; twice does no harm. */
 export function serve(): void {
   const hubs = new Map<string, ReturnType<typeof createHub>>()
   const scope = globalThis as unknown as { onconnect: (event: MessageEvent) => void }
   scope.onconnect = ({ ports: [port] }) => {
     port!.onmessage = ({ data: [name, url, id] }: MessageEvent<[name: string, url: string, id: string]>) => {
-      const hub = hubs.get(name) ?? createHub(socketTransport(url))
+      const hub = hubs.get(name) ?? createHub(webSocketTransport(url))
       hubs.set(name, hub)
       void takeIn(navigator.locks, hub, port!, id, 'worker')
     }

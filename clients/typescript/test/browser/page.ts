@@ -1,5 +1,6 @@
 /** What the tests' pages run: a client, and what it has heard of a run, kept through reloads. */
-import { createClient, type Client, type ClientOptions, type LiveQuery, type Presence, type RunEvent } from '../../src/core/index.js'
+import { createClient, type Client, type LiveQuery, type Presence, type RunEvent, type TabSharing } from '../../src/core/index.js'
+import { sharedTabs } from '../../src/worker/index.js'
 
 export interface Page {
   client: Client
@@ -15,9 +16,9 @@ export interface Page {
 
 const query = new URLSearchParams(location.search)
 const asked: string[] = []
-const tabs: Record<string, NonNullable<ClientOptions['tabs']>> = {
-  shared: 'shared',
-  worker: { worker: () => new SharedWorker('/worker.js', { type: 'module' }) },
+const tabs: Record<string, TabSharing> = {
+  leader: sharedTabs(),
+  worker: sharedTabs({ worker: () => new SharedWorker('/worker.js', { type: 'module' }) }),
 }
 
 const client = createClient({
@@ -27,7 +28,7 @@ const client = createClient({
     return localStorage.getItem('token')
   },
   reconnect: { base_ms: 50, max_ms: 500 },
-  tabs: tabs[query.get('tabs') ?? ''] ?? 'own',
+  ...(query.has('tabs') && { tabs: tabs[query.get('tabs')!]! }),
 })
 
 const live = client.live('record.list', { collection: 'campaigns' })

@@ -1,5 +1,5 @@
 /** What a browser gives its tabs, in Node: locks and channels of one origin, and tabs that can go at any moment. */
-import type { Port, Scope } from '../../src/core/tabs.js'
+import type { Port, Scope } from '../../src/worker/tabs.js'
 
 type Callback = (lock: Lock | null) => unknown
 

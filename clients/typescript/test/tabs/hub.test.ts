@@ -1,6 +1,6 @@
 import { encode } from '@msgpack/msgpack'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { createHub, type HubLink, type ToTab } from '../../src/core/hub.js'
+import { createHub, type HubLink, type ToTab } from '../../src/worker/hub.js'
 import { createLines, frames, hello, message, welcome, type Line } from './line.js'
 
 const settle = (): Promise<void> => vi.advanceTimersByTimeAsync(0).then(() => {})

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { sharedTransport, takeIn, type Port, type SharedOptions } from '../../src/core/tabs.js'
-import { createHub } from '../../src/core/hub.js'
+import { sharedTabs, takeIn, type Port, type SharedOptions } from '../../src/worker/tabs.js'
+import { createHub } from '../../src/worker/hub.js'
 import type { Link, Transport } from '../../src/core/transport.js'
 import { createBrowser, type FakeTab } from './browser.js'
 import { createLines, frames, hello, message, welcome } from './line.js'
@@ -30,9 +30,9 @@ function open(transport: Transport): End {
 function stage() {
   const browser = createBrowser()
   const { own, lines } = createLines()
-  const join = (options: Partial<SharedOptions> = {}): { tab: FakeTab; transport: Transport } => {
+  const join = ({ url = 'ws://x/ws', workspace, worker }: SharedOptions & { url?: string; workspace?: string } = {}): { tab: FakeTab; transport: Transport } => {
     const tab = browser.tab()
-    return { tab, transport: sharedTransport({ own, url: 'ws://x/ws', scope: tab.scope, ...options }) }
+    return { tab, transport: sharedTabs({ worker, scope: tab.scope })({ own, url, workspace }) }
   }
   return { browser, lines, join, own }
 }
@@ -131,11 +131,11 @@ describe('a leader among the tabs', () => {
 
   test('a tab that hears nothing of a hub opens a socket of its own', async () => {
     vi.useFakeTimers()
-    const { lines, browser, own } = stage()
+    const { lines, browser, join } = stage()
     const { scope } = browser.tab()
     // Another tab has the lock, and does not answer.
     void scope.navigator!.locks!.request('crewline/1 ws://x/ws ', () => new Promise(() => {}))
-    const end = open(sharedTransport({ own, url: 'ws://x/ws', scope: browser.tab().scope }))
+    const end = open(join().transport)
     await vi.advanceTimersByTimeAsync(3_900)
     expect(lines).toHaveLength(0)
     await vi.advanceTimersByTimeAsync(200)
@@ -165,7 +165,7 @@ describe('a leader among the tabs', () => {
 
 test('without locks each tab has its own socket', () => {
   const { own } = createLines()
-  expect(sharedTransport({ own, url: 'ws://x/ws', scope: {} })).toBe(own)
+  expect(sharedTabs({ scope: {} })({ own, url: 'ws://x/ws', workspace: undefined })).toBe(own)
 })
 
 describe('a SharedWorker', () => {

@@ -1,7 +1,7 @@
 /** Presence of several tabs over one connection: a connection is present in a session once, so that its tabs are one member there. */
 import { decode, encode } from '@msgpack/msgpack'
 import { KINDS, type ServerPresenceFrame } from '../protocol.js'
-import { withNumber } from './frames.js'
+import { withNumber } from '../core/frames.js'
 import type { HubTab, Stream } from './hub.js'
 
 interface Holder {

@@ -4,9 +4,9 @@
  */
 import { decode, encode } from '@msgpack/msgpack'
 import { KINDS, type Authenticated, type Hello, LIMITS, type Notice, type Target, type Welcome } from '../protocol.js'
-import { concat, eachFrame, numberOf, putNumber, withNumber } from './frames.js'
+import { concat, eachFrame, numberOf, putNumber, withNumber } from '../core/frames.js'
 import { sharePresence } from './hub-presence.js'
-import type { Transport } from './transport.js'
+import type { Transport } from '../core/transport.js'
 
 /** What a hub tells a tab: frames; that its connection is closed, as `TransportHandlers.closed`; `own`: that it needs a socket of its own. */
 export type ToTab = Uint8Array | [code: number, reason: string, failed: boolean] | 'own'

@@ -4,15 +4,11 @@
  * not secure), or nothing answers, a tab has a socket of its own.
  */
 import { createHub, type HubLink, type ToTab } from './hub.js'
-import type { Link, Transport } from './transport.js'
+import type { Link, Transport } from '../core/transport.js'
+import type { TabSharing } from '../core/types.js'
 
 export interface SharedOptions {
-  /** Opens a socket: the one that is shared where this tab leads, or this tab's own. */
-  own: Transport
-  /** Of the server. Tabs share for one URL and one workspace. */
-  url: string
-  workspace?: string | undefined
-  /** Where the hub is to be; absent, or where the browser has none: in one of the tabs. */
+  /** Makes the worker that the hub is in; absent, or where the browser has none: the hub is in one of the tabs. */
   worker?: (() => SharedWorker) | undefined
   /** What the browser gives: for tests. */
   scope?: Scope
@@ -47,24 +43,32 @@ type Locks = Pick<LockManager, 'request'>
 /** How long a hub may take to answer, in milliseconds. */
 const ANSWER_MS = 4_000
 
-/** A transport over the connection that the tabs of this origin share. */
-export function sharedTransport({ own, url, workspace, worker, scope = globalThis as Scope }: SharedOptions): Transport {
-  const locks = scope.navigator?.locks
-  if (!locks) return own
-  const name = `crewline/1 ${url} ${workspace ?? ''}`
-  let byLeader: Reach | undefined
-  const reach: Reach = (id, receive, gone) => {
-    if (worker) {
-      try {
-        return reachWorker(worker(), [name, url, id], receive, gone)
-      } catch {
-        worker = undefined
+/**
+ * Lets the tabs of an origin share one connection for each URL and workspace: `createClient({ url, auth, tabs: sharedTabs() })`.
+ *
+ * The tab that was first has it, and when it is gone the next one; or a SharedWorker that `worker` makes. A tab in which somebody else, or
+ * nobody, is signed in has a socket of its own, as has every tab of a page that is not secure (`http:`, other than of this machine). Tabs that
+ * share are one member of a presence.
+ */
+export function sharedTabs({ worker, scope = globalThis as Scope }: SharedOptions = {}): TabSharing {
+  return ({ own, url, workspace = '' }) => {
+    const locks = scope.navigator?.locks
+    if (!locks) return own
+    const name = `crewline/1 ${url} ${workspace}`
+    let byLeader: Reach | undefined
+    const reach: Reach = (id, receive, gone) => {
+      if (worker) {
+        try {
+          return reachWorker(worker(), [name, url, id], receive, gone)
+        } catch {
+          worker = undefined
+        }
       }
+      byLeader ??= reachLeader(name, own, locks, scope.BroadcastChannel!)
+      return byLeader(id, receive, gone)
     }
-    byLeader ??= reachLeader(name, own, locks, scope.BroadcastChannel!)
-    return byLeader(id, receive, gone)
+    return { open: (handlers) => openShared(`${name} ${crypto.randomUUID()}`, reach, own, locks, handlers) }
   }
-  return { open: (handlers) => openShared(`${name} ${crypto.randomUUID()}`, reach, own, locks, handlers) }
 }
 
 function openShared(id: string, reach: Reach, own: Transport, locks: Locks, handlers: Parameters<Transport['open']>[0]): Link {
