@@ -20,6 +20,10 @@ export type Approval = {
   session_id: string,
   /** The run that it holds. */
   run_id: string,
+  /** The task that waits for it, as the run's events name it. */
+  task?: string,
+  /** The tool's call that waits for it, with `tool`. */
+  call?: string,
   /** What is asked for. */
   kind: ApprovalKind,
   /** The question in a line. */
@@ -930,6 +934,12 @@ export type RunEvent = {
   /** When it happened. */
   at: Millis,
 } | {
+  "type": "run.pause_requested",
+  /** When it happened. */
+  at: Millis,
+  /** Who. */
+  by: string,
+} | {
   "type": "run.cancel_requested",
   /** When it happened. */
   at: Millis,
@@ -1819,6 +1829,7 @@ export const RUN_EVENT_TYPES = [
   "run.started",
   "run.waiting",
   "run.resumed",
+  "run.pause_requested",
   "run.cancel_requested",
   "run.finished",
   "task.started",

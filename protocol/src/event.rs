@@ -125,6 +125,11 @@ run_events! {
     }
     /// The run goes on after waiting.
     RunResumed = "run.resumed" {}
+    /// Someone asked the run to pause: it waits after the model and tool calls that are going on.
+    RunPauseRequested = "run.pause_requested" {
+        /// Who.
+        by: UserId,
+    }
     /// Someone asked for the run's end.
     RunCancelRequested = "run.cancel_requested" {
         /// How.

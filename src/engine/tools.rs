@@ -69,7 +69,7 @@ impl Toolbox {
 
     /// How a model is told of the tools that are granted, each once.
     pub fn specs(&self, grants: &[Grant]) -> Vec<ToolSpec> {
-        self.0.values().filter(|entry| grants.iter().any(|grant| grant.covers(entry.spec.name))).map(|entry| entry.spec.clone()).collect()
+        self.0.values().filter(|entry| grants.iter().any(|grant| grant.covers(&entry.spec.name))).map(|entry| entry.spec.clone()).collect()
     }
 
     /// Calls a tool that the agent may use.
@@ -78,7 +78,7 @@ impl Toolbox {
     /// What the agent reads instead of a result: an unknown tool, arguments that do not fit, or the tool's own fault.
     pub async fn call(&self, cx: &ToolContext, tool: &str, grants: &[Grant], input: Value) -> Result<Value, Fault> {
         let entry = self.0.get(tool).filter(|_| grants.iter().any(|grant| grant.covers(tool))).ok_or_else(|| {
-            let known: Vec<&str> = self.specs(grants).iter().map(|spec| spec.name).collect();
+            let known: Vec<String> = self.specs(grants).into_iter().map(|spec| spec.name).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             Fault::new(FaultCode::NotFound, format!("there is no tool `{tool}` for this agent; there are: {known}"))
         })?;

@@ -101,6 +101,14 @@ pub struct Approval {
     pub session_id: SessionId,
     /// The run that it holds.
     pub run_id: RunId,
+    /// The task that waits for it, as the run's events name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub task: Option<String>,
+    /// The tool's call that waits for it, with `tool`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub call: Option<String>,
     /// What is asked for.
     pub kind: Kind,
     /// The question in a line.

@@ -71,7 +71,7 @@ fn every_close_says_what_a_client_does_and_which_fault_goes_before_it() {
 #[test]
 fn every_event_of_a_run_has_its_type() {
     let table = [
-        ["run.started", "run.waiting", "run.resumed", "run.cancel_requested", "run.finished"].as_slice(),
+        ["run.started", "run.waiting", "run.resumed", "run.pause_requested", "run.cancel_requested", "run.finished"].as_slice(),
         &["task.started", "task.finished", "task.failed", "text.started", "text.delta", "text.finished"],
         &["tool.started", "tool.finished", "tool.failed", "approval.requested", "approval.answered"],
         &["steer.received", "steer.applied", "progress.reported", "usage.recorded", "artifact.created", "log.written"],

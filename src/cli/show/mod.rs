@@ -161,6 +161,7 @@ impl Show {
                 self.note(Ink::Warning, &format!("… waits for {what}"))
             }
             RunEvent::RunResumed { .. } => self.note(Ink::Faint, "goes on"),
+            RunEvent::RunPauseRequested { .. } => self.note(Ink::Warning, "… is to pause after the calls that are going on"),
             RunEvent::RunCancelRequested { mode, .. } => {
                 let when = match mode {
                     CancelMode::Graceful => "after the call that is going on",
