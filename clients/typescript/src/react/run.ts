@@ -1,0 +1,93 @@
+/** A run as it goes: one stream for all hooks that look at it. */
+import { useMemo } from 'react'
+import { CrewlineError } from '../core/error.js'
+import { emptyRun, foldRun, type RunState } from '../core/fold.js'
+import { cell } from '../core/readable.js'
+import type { Client, RunFrame, RunStream } from '../core/types.js'
+import type { Approval, ApprovalAnswered, CancelMode, Run } from '../protocol.js'
+import { useCrewline } from './context.js'
+import { paint, sharing, useShared, type Shared } from './share.js'
+
+/** Where the following of a stream stands. */
+export interface Followed {
+  /** Whether the run has finished and all of it is here. */
+  readonly complete: boolean
+  /** Why it can't be followed any further. */
+  readonly error: CrewlineError | null
+}
+
+/** What a person does to a run. */
+export interface RunActions {
+  /** Asks the run to end: `graceful` where it is absent. */
+  cancel(mode?: CancelMode): Promise<Run>
+  /** Says something to its agents. */
+  steer(text: string): Promise<Run>
+  /** Answers one of `approvals`. The first answer wins: a later one is a `conflict` whose `current` says who was first. */
+  answer(approval: Pick<Approval, 'id' | 'revision'>, answer: ApprovalAnswered): Promise<Approval>
+}
+
+/** Follows a run from `offset` on, and hands on what has come, once a frame. */
+export function follow(client: Client, id: string, offset: number, take: (frames: RunFrame[], followed: Followed) => void): RunStream {
+  let frames: RunFrame[] = []
+  let followed: Followed = { complete: false, error: null }
+  const tell = () => {
+    const come = frames
+    frames = []
+    take(come, followed)
+  }
+  const stream = client.followRun(id, { from: offset })
+  const read = async () => {
+    for await (const frame of stream.frames()) {
+      frames.push(frame)
+      paint(tell)
+    }
+    followed = { complete: true, error: null }
+  }
+  read()
+    .catch((error: unknown) => {
+      followed = { complete: false, error: error instanceof CrewlineError ? error : new CrewlineError('internal', String(error), undefined, { cause: error }) }
+    })
+    .then(() => paint(tell))
+  return stream
+}
+
+const runs = sharing((client, id): Shared<RunState & Followed> => {
+  const state = cell<RunState & Followed>({ ...emptyRun(id), complete: false, error: null })
+  let stream: RunStream | undefined
+  return {
+    ...state,
+    start() {
+      stream ??= follow(client, id, 0, (frames, followed) => {
+        const { complete: _complete, error: _error, ...run } = state.get()
+        // All that came since the last paint is folded at once.
+        const last = frames.at(-1)
+        const now = last ? foldRun(run, { offset: last.offset, span: last.offset - run.offset, events: frames.flatMap(({ events }) => events) }) : run
+        state.set({ ...now, ...followed })
+      })
+    },
+    close: () => stream?.close(),
+  }
+})
+
+/**
+ * A run as its stream tells it: `status`, `tasks`, `texts`, `calls`, `approvals`, `usage`, …, and what a person does to it. It is followed while
+ * a component uses it, and the component renders at most once a frame. A component that shows one text alone takes `useRunText`.
+ */
+export function useRun(runId: string): RunState & Followed & RunActions {
+  const client = useCrewline()
+  const state = useShared(runs, runId, (run) => run.get())
+  return useMemo(() => {
+    const call = client.call as (op: string, input: unknown) => Promise<never>
+    return {
+      ...state,
+      cancel: (mode) => call('run.cancel', { id: runId, mode }),
+      steer: (text) => call('run.steer', { id: runId, text }),
+      answer: ({ id, revision }, answer) => call('approval.answer', { id, revision, ...answer }),
+    }
+  }, [client, runId, state])
+}
+
+/** The text of one part of a run, as far as it has come; empty while there is none. The component renders for this part only. */
+export function useRunText(runId: string, part: string): string {
+  return useShared(runs, runId, (run) => run.get().texts[part]?.text ?? '')
+}
