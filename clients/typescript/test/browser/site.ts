@@ -1,6 +1,6 @@
 /** A browser, and a server of the pages that tests open in it, under a strict content security policy. */
 import { execFileSync } from 'node:child_process'
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
@@ -15,6 +15,8 @@ export interface Site {
   /** Opens a page of a person; what it says to the console as an error, and what it throws, is in `errors`. */
   open(person: BrowserContext, query: Record<string, string>): Promise<Page>
   readonly errors: string[]
+  /** Answers the requests for `/hold`, which wait for this: a page that makes one in step is blocked. */
+  release(): void
   close(): Promise<void>
 }
 
@@ -28,10 +30,16 @@ export async function openSite(): Promise<Site> {
     write: false,
   })
   const files = new Map(outputFiles.map(({ path, text }) => [path, text]))
+  const held = new Set<ServerResponse>()
+  const release = (): void => {
+    for (const response of held) response.end()
+    held.clear()
+  }
   const server = createServer(({ url = '/' }, response) => {
     const script = files.get(url)
     response.setHeader('content-security-policy', POLICY)
     response.setHeader('content-type', script === undefined ? 'text/html' : 'text/javascript')
+    if (url === '/hold') return void held.add(response)
     if (url === '/favicon.ico') response.statusCode = 204
     response.end(script ?? '<!doctype html><meta charset="utf-8"><title>Test</title><script type="module" src="/page.js"></script>')
   })
@@ -43,6 +51,7 @@ export async function openSite(): Promise<Site> {
     origin,
     browser,
     errors,
+    release,
     async person(token) {
       const person = await browser.newContext()
       await person.addInitScript((token) => localStorage.getItem('token') ?? localStorage.setItem('token', token), token)
