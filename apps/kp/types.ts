@@ -127,3 +127,9 @@ export interface Collections {
 export interface CrewInputs {
   review: ReviewInputs;
 }
+
+/** The app, as `createClient<App>()` takes it. */
+export interface App {
+  collections: Collections;
+  crews: CrewInputs;
+}

@@ -2,7 +2,10 @@
 
 mod schema;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+};
 
 use super::{App, Collection};
 use schema::{comment, interface};
@@ -10,7 +13,7 @@ use schema::{comment, interface};
 impl App {
     /// Declarations of its collections' data and its crews' inputs, and a type each that maps their names to them.
     pub fn typescript(&self) -> String {
-        let mut taken: BTreeSet<String> = ["Collections", "CrewInputs"].map(str::to_owned).into();
+        let mut taken: BTreeSet<String> = ["Collections", "CrewInputs", "App"].map(str::to_owned).into();
         let mut out = format!("// The app `{}` in TypeScript, written by `crewline types`: change the app, not this file.\n", self.name);
         let collections = self.collections.values().map(|collection| {
             let name = type_name(&collection.name, "Data", &mut taken);
@@ -28,6 +31,8 @@ impl App {
         let crews: Vec<_> = crews.collect();
         out.push_str(&map("Collections", "The data of each collection's records, by the collection's name.", &collections));
         out.push_str(&map("CrewInputs", "The inputs of each crew's runs, by the crew's name.", &crews));
+        let parts = [("collections", "Collections"), ("crews", "CrewInputs")];
+        out.push_str(&map("App", "The app, as `createClient<App>()` takes it.", &parts));
         out
     }
 }
@@ -37,7 +42,7 @@ fn referred(collection: &Collection) -> BTreeMap<&str, String> {
     collection.references.iter().map(|(field, of)| (field.as_str(), format!("Refers to records of `{of}` by their ids."))).collect()
 }
 
-fn map(name: &str, documentation: &str, entries: &[(&str, String)]) -> String {
+fn map(name: &str, documentation: &str, entries: &[(&str, impl Display)]) -> String {
     let lines: String = entries.iter().map(|(key, r#type)| format!("  {}: {type};\n", schema::key(key))).collect();
     format!("\n{}export interface {name} {{\n{lines}}}\n", comment(documentation, ""))
 }

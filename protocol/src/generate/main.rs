@@ -40,6 +40,8 @@ fn files() -> Vec<Generated> {
     vec![
         Generated { path: "generated/schema.json", text: schema::text() },
         Generated { path: "generated/types.ts", text: typescript::text() },
+        // The client is a package of its own, which holds all that it needs.
+        Generated { path: "../clients/typescript/src/protocol.ts", text: typescript::text() },
         Generated { path: "generated/asyncapi.json", text: asyncapi::text() },
         Generated { path: "generated/openapi.json", text: openapi::text() },
         Generated { path: "generated/OPERATIONS.md", text: reference::text() },

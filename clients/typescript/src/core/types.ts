@@ -1,10 +1,10 @@
 /** What a client offers, as users of it see it. How it is done stands in the files beside this one. */
 import type { Fault, FaultCode, Operations, Principal, Retry, RunEvent } from '../protocol.js'
-import type { AnyApp, App, AppShape, InputOf, OpName, LiveOpName, OutputOf } from './app.js'
+import type { AnyApp, AppShape, Asked, FilterOf, InputOf, LiveOpName, NameOf, OpName, OutputOf, Row, RowOf } from './app.js'
 import type { CrewlineError } from './error.js'
 import type { Transport } from './transport.js'
 
-export type { AnyApp, App, AppShape, InputOf, OpName, LiveOpName, OutputOf }
+export type { AnyApp, AppShape, Asked, FilterOf, InputOf, LiveOpName, NameOf, OpName, OutputOf, Row, RowOf }
 
 /** Something that has a value now and says when it has another: React's `useSyncExternalStore` takes it as it is. */
 export interface Readable<T> {
@@ -167,10 +167,11 @@ export interface Client<A extends AppShape = AnyApp> {
   readonly outbox: Outbox
   /** Opens the socket, now and again after `stopped`. Whatever is called opens it too. */
   connect(): void
-  call<Op extends OpName, I extends InputOf<A, Op>>(op: Op, input: I, options?: CallOptions): Promise<OutputOf<A, Op, I>>
+  /** Carries an operation out. `C` is the collection or crew that the input names. */
+  call<Op extends OpName, C extends NameOf<A, Op> = NameOf<A, Op>>(op: Op, input: Asked<A, Op, C>, options?: CallOptions): Promise<OutputOf<A, Op, C>>
   /** The same with the revision of the answer. */
-  ask<Op extends OpName, I extends InputOf<A, Op>>(op: Op, input: I, options?: CallOptions): Promise<Answer<OutputOf<A, Op, I>>>
-  live<Op extends LiveOpName, I extends InputOf<A, Op>>(op: Op, input: I): LiveQuery<OutputOf<A, Op, I>>
+  ask<Op extends OpName, C extends NameOf<A, Op> = NameOf<A, Op>>(op: Op, input: Asked<A, Op, C>, options?: CallOptions): Promise<Answer<OutputOf<A, Op, C>>>
+  live<Op extends LiveOpName, C extends NameOf<A, Op> = NameOf<A, Op>>(op: Op, input: Asked<A, Op, C>): LiveQuery<OutputOf<A, Op, C>>
   followRun(id: string, options?: FollowOptions): RunStream
   presence(session_id: string): Presence
   /** Ends it: the socket is closed, and whatever waits is rejected with `disconnected`. */

@@ -2,6 +2,7 @@
 import type {
   DataTag,
   InfiniteData,
+  InfiniteQueryObserverOptions,
   MutationObserverOptions,
   NetworkMode,
   QueryFunction,
@@ -9,7 +10,7 @@ import type {
   QueryObserverOptions,
 } from '@tanstack/query-core'
 import type { CrewlineError } from '../core/error.js'
-import type { AppShape, InputOf, Operations, OpName, OutputOf } from '../core/types.js'
+import type { AppShape, Asked as AskedOf, InputOf, NameOf, Operations, OpName, OutputOf } from '../core/types.js'
 import type { Page } from '../protocol.js'
 import type { Asked, OptimisticCache } from './overlay.js'
 import type { PageParam } from './store.js'
@@ -34,11 +35,16 @@ export type QueryOptionsFor<Output, Data = Output> = Omit<QueryExtras<Output, Da
   networkMode: NetworkMode
 }
 
-/** Plain options of TanStack Query's infinite queries. */
-export type InfiniteQueryOptionsFor<Output, Data = InfiniteData<Output, PageParam>> = Omit<
-  QueryExtras<InfiniteData<Output, PageParam>, Data>,
-  'live' | 'persister'
+/** The same of an infinite query. */
+export type InfiniteQueryExtras<Output, Data> = Partial<
+  Omit<InfiniteQueryObserverOptions<Output, CrewlineError, Data, QueryKey, PageParam>, Decided | 'persister'>
 > & {
+  select?: (data: InfiniteData<Output, PageParam>) => Data
+  live?: boolean
+}
+
+/** Plain options of TanStack Query's infinite queries. */
+export type InfiniteQueryOptionsFor<Output, Data = InfiniteData<Output, PageParam>> = Omit<InfiniteQueryExtras<Output, Data>, 'live'> & {
   queryKey: DataTag<QueryKey, InfiniteData<Output, PageParam>, CrewlineError>
   queryFn: QueryFunction<Output, QueryKey, PageParam>
   queryKeyHashFn: (key: QueryKey) => string
@@ -72,10 +78,10 @@ type VerbOf<Op extends string, Noun extends string> = Op extends `${Noun}.${infe
 
 interface Read<A extends AppShape, Op extends OpName> {
   /** Options for `useQuery`, `useSuspenseQuery`, `prefetchQuery`, `ensureQueryData`, … */
-  queryOptions<const I extends InputOf<A, Op>, Data = OutputOf<A, Op, I>>(
-    input: I,
-    options?: QueryExtras<OutputOf<A, Op, I>, Data>,
-  ): QueryOptionsFor<OutputOf<A, Op, I>, Data>
+  queryOptions<C extends NameOf<A, Op> = NameOf<A, Op>, Data = OutputOf<A, Op, C>>(
+    input: AskedOf<A, Op, C>,
+    options?: QueryExtras<OutputOf<A, Op, C>, Data>,
+  ): QueryOptionsFor<OutputOf<A, Op, C>, Data>
   /** The beginning of the keys of this operation's queries, or of those with this input: for `useIsFetching`, `removeQueries`, … */
   queryKey(input?: Partial<InputOf<A, Op>>): QueryKey
 }
@@ -86,17 +92,17 @@ interface List<A extends AppShape, Op extends OpName> {
    * asked for: their rows are brought up to date where another query or mutation knows newer ones, and rows pushed out of the first 500 join them;
    * what else comes into them or leaves them is seen when the query is refetched.
    */
-  infiniteQueryOptions<const I extends InputOf<A, Op>, Data = InfiniteData<OutputOf<A, Op, I>, PageParam>>(
-    input: I,
-    options?: Omit<QueryExtras<InfiniteData<OutputOf<A, Op, I>, PageParam>, Data>, 'persister'>,
-  ): InfiniteQueryOptionsFor<OutputOf<A, Op, I>, Data>
+  infiniteQueryOptions<C extends NameOf<A, Op> = NameOf<A, Op>, Data = InfiniteData<OutputOf<A, Op, C>, PageParam>>(
+    input: AskedOf<A, Op, C>,
+    options?: InfiniteQueryExtras<OutputOf<A, Op, C>, Data>,
+  ): InfiniteQueryOptionsFor<OutputOf<A, Op, C>, Data>
 }
 
 interface Mutation<A extends AppShape, Op extends OpName> {
   /** Options for `useMutation`. */
   mutationOptions<Context = unknown>(
-    options?: MutationExtras<InputOf<A, Op>, OutputOf<A, Op, InputOf<A, Op>>, Context>,
-  ): MutationOptionsFor<InputOf<A, Op>, OutputOf<A, Op, InputOf<A, Op>>, Context>
+    options?: MutationExtras<InputOf<A, Op>, OutputOf<A, Op>, Context>,
+  ): MutationOptionsFor<InputOf<A, Op>, OutputOf<A, Op>, Context>
   mutationKey(): QueryKey
 }
 

@@ -1,19 +1,19 @@
 import { MutationObserver, onlineManager, QueryClient, QueryObserver, type QueryObserverOptions } from '@tanstack/query-core'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { CrewlineError } from '../../src/core/index.js'
+import { type AnyApp, CrewlineError } from '../../src/core/index.js'
 import { createQueryBridge, onCurrent, type QueryBridge } from '../../src/query/index.js'
 import { Hand, rest, task } from './hand.js'
 
 let hand: Hand
 let queries: QueryClient
-let bridge: QueryBridge<any>
+let bridge: QueryBridge<AnyApp>
 let q: any
 const list = { collection: 'tasks' }
 
 beforeEach(() => {
   hand = new Hand()
   queries = new QueryClient()
-  bridge = createQueryBridge(hand.client, queries)
+  bridge = createQueryBridge<AnyApp>(hand.client, queries)
   q = bridge.q
 })
 afterEach(() => {

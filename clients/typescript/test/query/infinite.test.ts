@@ -1,11 +1,12 @@
 import { InfiniteQueryObserver, MutationObserver, QueryClient } from '@tanstack/query-core'
+import type { AnyApp } from '../../src/core/index.js'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createQueryBridge, flattenPages, type QueryBridge } from '../../src/query/index.js'
 import { Hand, rest, task } from './hand.js'
 
 let hand: Hand
 let queries: QueryClient
-let bridge: QueryBridge<any>
+let bridge: QueryBridge<AnyApp>
 let q: any
 const input = { collection: 'tasks', limit: 200 }
 /** Rows by their place. */
@@ -16,7 +17,7 @@ const live = (limit: number) => hand.live('record.list', { ...input, limit })
 beforeEach(() => {
   hand = new Hand()
   queries = new QueryClient()
-  bridge = createQueryBridge(hand.client, queries)
+  bridge = createQueryBridge<AnyApp>(hand.client, queries)
   q = bridge.q
 })
 afterEach(() => {

@@ -1,7 +1,7 @@
 /** The bridge against the real server. */
 import { InfiniteQueryObserver, MutationObserver, QueryClient, QueryObserver } from '@tanstack/query-core'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { createClient, uuidv7, type Client } from '../../src/core/index.js'
+import { type AnyApp, createClient, uuidv7, type Client } from '../../src/core/index.js'
 import { createQueryBridge, flattenPages, onCurrent, type QueryBridge } from '../../src/query/index.js'
 import { nodeTransport, startProxy, startServer, type Server } from '../support/server.js'
 
@@ -27,7 +27,7 @@ async function until(holds: () => boolean): Promise<void> {
 function browser(url: string) {
   const client: Client = createClient({ url, transport: nodeTransport(url), outbox: 'memory', reconnect: { base_ms: 20, max_ms: 200 } })
   const queries = new QueryClient()
-  const bridge: QueryBridge<any> = createQueryBridge(client, queries, { rows: 8 })
+  const bridge: QueryBridge<AnyApp> = createQueryBridge(client, queries, { rows: 8 })
   open.push(bridge, client, { close: () => queries.clear() })
   const q = bridge.q as any
   return {
