@@ -162,7 +162,12 @@ export interface OutboxStore {
   remove(key: string): Promise<void>
 }
 
-export interface Client<A extends AppShape = AnyApp> {
+/** A client of an app, as those take it who find out the app from it. */
+export type ClientOf<A extends AppShape> = Pick<Client, 'connection' | 'outbox'> & { readonly app?: A }
+
+export interface Client<in out A extends AppShape = AnyApp> {
+  /** What it is a client of: a type, never a value. */
+  readonly app?: A
   readonly connection: Readable<ConnectionState>
   readonly outbox: Outbox
   /** Opens the socket, now and again after `stopped`. Whatever is called opens it too. */

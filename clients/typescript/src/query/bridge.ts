@@ -1,7 +1,7 @@
 /** Crewline's operations as plain options of TanStack Query. There is no table of them: `q.<noun>.<verb>` becomes the name of one. */
 import { hashKey, type InfiniteData, type QueryClient, type QueryKey } from '@tanstack/query-core'
 import { CrewlineError } from '../core/error.js'
-import type { AnyApp, AppShape, Client, OpName } from '../core/types.js'
+import type { AnyApp, AppShape, Client, ClientOf, OpName } from '../core/types.js'
 import { uuidv7 } from '../core/uuid.js'
 import type { Page, RecordRow } from '../protocol.js'
 import { overlay, type OptimisticCache, type Rows } from './overlay.js'
@@ -19,7 +19,7 @@ type Extras = { live?: boolean; optimistic?: Optimistic; [option: string]: unkno
  * A query of the bridge is followed while somebody observes it, and its data is the server's: `setQueryData` on it is undone at once. Show what
  * is not so yet with `optimistic`.
  */
-export function createQueryBridge<A extends AppShape = AnyApp>(client: Client<A>, queries: QueryClient, options: BridgeOptions = {}): QueryBridge<A> {
+export function createQueryBridge<A extends AppShape = AnyApp>(client: ClientOf<A>, queries: QueryClient, options: BridgeOptions = {}): QueryBridge<A> {
   const { prefix = 'crewline', rows = 500 } = options
   const any = client as unknown as Client
   const stores = createStores(any, queries, prefix, rows)

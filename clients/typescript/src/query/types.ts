@@ -115,7 +115,7 @@ export type Q<A extends AppShape> = {
   [Noun in NounOf<OpName>]: { [Verb in VerbOf<OpName, Noun>]: Offer<A, `${Noun}.${Verb}` & OpName> }
 }
 
-export interface QueryBridge<A extends AppShape> {
+export interface QueryBridge<in out A extends AppShape> {
   q: Q<A>
   /** How many mutations still lie over what the server said: under way, or answered and not yet in every query. */
   layers(): number

@@ -1,11 +1,11 @@
 import { createContext, createElement, useContext, type ReactElement, type ReactNode } from 'react'
 import { CrewlineError } from '../core/error.js'
-import type { AnyApp, AppShape, Client } from '../core/types.js'
+import type { AnyApp, AppShape, Client, ClientOf } from '../core/types.js'
 
 const Context = createContext<Client | null>(null)
 
 /** Gives a client to the hooks below it. */
-export function CrewlineProvider<A extends AppShape = AnyApp>({ client, children }: { client: Client<A>; children?: ReactNode }): ReactElement {
+export function CrewlineProvider<A extends AppShape = AnyApp>({ client, children }: { client: ClientOf<A>; children?: ReactNode }): ReactElement {
   return createElement(Context.Provider, { value: client as unknown as Client }, children)
 }
 

@@ -1,7 +1,8 @@
 /** What compiles and what does not, for an app whose types are known and for one of which nothing is. */
 import type { App } from '../../../../apps/kp/types.js'
 import { useInfiniteQuery, useMutation, useQuery } from '@tanstack/react-query'
-import type { QueryBridge } from '../../src/query/index.js'
+import { QueryClient } from '@tanstack/query-core'
+import { createQueryBridge } from '../../src/query/index.js'
 import type { AnyApp, Client, Page, RecordRow, Row } from '../../src/core/index.js'
 
 declare const kp: Client<App>
@@ -66,7 +67,7 @@ export async function unknownApps(): Promise<void> {
   await any.call('session.list', { limit: '3' })
 }
 
-declare const q: QueryBridge<App>['q']
+const { q } = createQueryBridge(kp, new QueryClient())
 
 export function bridged(): void {
   const options = q.record.list.queryOptions({ collection: 'campaigns', filter: { field: 'status', eq: 'active' } })
