@@ -10,6 +10,8 @@ export interface Page {
   log(): { offset: number; events: RunEvent[]; done: boolean }
   /** Why `auth` was asked. */
   asked: string[]
+  /** Where its connection stood, one after another. */
+  stood: string[]
   /** Whether this page may evaluate text. */
   evaluates: boolean
 }
@@ -30,6 +32,9 @@ const client = createClient({
   reconnect: { base_ms: 50, max_ms: 500 },
   ...(query.has('tabs') && { tabs: tabs[query.get('tabs')!]! }),
 })
+
+const stood: string[] = []
+client.connection.subscribe(() => stood.push(client.connection.get().status))
 
 const live = client.live('record.list', { collection: 'campaigns' })
 if (query.has('live')) live.retain()
@@ -66,6 +71,7 @@ const page: Page = {
   live: live as Page['live'],
   presence,
   asked,
+  stood,
   evaluates,
   log() {
     const frames = stored()

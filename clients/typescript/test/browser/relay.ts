@@ -1,5 +1,5 @@
 /** Stands between pages and a server, and breaks what passes: a link that is cut, that freezes, that is closed with a code, that is not there. */
-import { decodeMulti } from '@msgpack/msgpack'
+import { decodeMulti, encode } from '@msgpack/msgpack'
 import { WebSocket, WebSocketServer, type RawData } from 'ws'
 import { SUBPROTOCOL } from '../../src/protocol.js'
 
@@ -21,6 +21,8 @@ export interface Relay {
   freeze(): void
   /** Cuts the links without a word. */
   cut(): void
+  /** Says a frame to the clients, as if the server did. */
+  say(frame: Frame): void
   /** Closes the links with this code. */
   close(code: number): void
   stop(): Promise<void>
@@ -94,6 +96,7 @@ export async function startRelay(server: string): Promise<Relay> {
     watch: null,
     freeze: () => links.forEach((ends) => (ends.frozen = true)),
     cut: () => links.forEach(cut),
+    say: (frame) => links.forEach(({ near }) => near.send(encode(frame))),
     close: (code) => links.forEach(({ near }) => near.close(code)),
     stop() {
       links.forEach(cut)

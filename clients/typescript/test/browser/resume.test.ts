@@ -118,6 +118,27 @@ test('closes do what their code says', async () => {
   }
 })
 
+test('a server that leaves hands over without a gap', async () => {
+  const run = await startRun()
+  const page = await open({ live: '', run })
+  await until('events come', () => offset(page), (now) => now > 10)
+  const made = stage.relay.made
+  stage.relay.say([33, { why: 'shutdown', reconnect_within_ms: 200, drain_ms: 5_000 }])
+  await until('there is another link, and the old one is left', () => [stage.relay.made - made, stage.relay.open], ([more, now]) => more === 1 && now === 1)
+  await expectWhole(page, run)
+  expect((await page.evaluate(() => globalThis.page.stood)).filter((status) => status !== 'open')).toEqual(['connecting'])
+})
+
+test('a server that is not there, and one that refuses this page, are told', async () => {
+  const { port } = new URL(stage.site.origin)
+  for (const query of [{ url: 'ws://127.0.0.1:9/ws' }, { url: stage.server.url, host: `localhost:${port}` }]) {
+    const page = await open(query)
+    const failed = page.evaluate(() => globalThis.page.client.call('session.list', {}, { wait: false }).catch((error: { code: string }) => error.code))
+    expect(await failed).toBe('unreachable')
+    await page.close()
+  }
+})
+
 test('a create whose link is cut twenty times makes one row', async () => {
   const page = await open()
   let cuts = 0

@@ -12,7 +12,7 @@ export interface Site {
   readonly browser: Browser
   /** Another person's browser: nothing of one is seen by another. It is signed in by a token. */
   person(token: string): Promise<BrowserContext>
-  /** Opens a page of a person; what it says to the console as an error, and what it throws, is in `errors`. */
+  /** Opens a page of a person, at another host where `query.host` names it; what it says to the console as an error, and what it throws, is in `errors`. */
   open(person: BrowserContext, query: Record<string, string>): Promise<Page>
   readonly errors: string[]
   /** Answers the requests for `/hold`, which wait for this: a page that makes one in step is blocked. */
@@ -57,11 +57,11 @@ export async function openSite(): Promise<Site> {
       await person.addInitScript((token) => localStorage.getItem('token') ?? localStorage.setItem('token', token), token)
       return person
     },
-    async open(person, query) {
+    async open(person, { host, ...query }) {
       const page = await person.newPage()
       page.on('pageerror', (error) => errors.push(String(error)))
       page.on('console', (message) => message.type() === 'error' && !/WebSocket connection to/.test(message.text()) && errors.push(message.text()))
-      await page.goto(`${origin}/?${new URLSearchParams(query)}`)
+      await page.goto(`${host === undefined ? origin : `http://${host}`}/?${new URLSearchParams(query)}`)
       await page.waitForFunction(() => 'page' in globalThis)
       return page
     },

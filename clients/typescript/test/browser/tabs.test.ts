@@ -77,6 +77,30 @@ describe.each(['leader', 'worker'])('tabs that share by a %s', (tabs) => {
     expect([stage.relay.open, stage.relay.made - made]).toEqual([1, 2])
   })
 
+  test('a server that leaves hands all tabs over to one other connection, without a gap', async () => {
+    const pages = [await open({ tabs, live: '' }), await open({ tabs, live: '' })]
+    for (const page of pages) await live(page)
+    const made = stage.relay.made
+    stage.relay.say([33, { why: 'upgrade', reconnect_within_ms: 300, drain_ms: 5_000 }])
+    await until('there is one other', () => [stage.relay.made - made, stage.relay.open], ([more, now]) => more === 1 && now === 1)
+    for (const [at, page] of pages.entries()) await create(page, `over ${at}`)
+    for (const page of pages) for (const at of [0, 1]) await sees(page, `over ${at}`)
+    for (const page of pages) expect((await page.evaluate(() => globalThis.page.stood)).filter((status) => status !== 'open')).toEqual(['connecting'])
+  })
+
+  test('a close is one for all: they ask for another token, or stop', async () => {
+    const pages = [await open({ tabs, live: '' }), await open({ tabs, live: '' })]
+    for (const page of pages) await live(page)
+    const made = stage.relay.made
+    stage.relay.close(4101)
+    for (const page of pages) await until('another token is asked for', () => page.evaluate(() => globalThis.page.asked), (asked) => asked.includes('rejected'))
+    for (const page of pages) await live(page)
+    expect([stage.relay.open, stage.relay.made - made]).toEqual([1, 1])
+    stage.relay.close(4201)
+    for (const page of pages) expect(await until('it stops', () => page.evaluate(() => globalThis.page.client.connection.get()), (now) => now.status === 'stopped')).toMatchObject({ why: 'signed_out' })
+    expect([stage.relay.open, stage.relay.made - made]).toEqual([0, 1])
+  })
+
   test('tabs of one person are one member of a presence, and see who else is there', async () => {
     const ben = await stage.user('Ben')
     const { id: session } = await ada.client.call('session.create', { title: 'Here' })
