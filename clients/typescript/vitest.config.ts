@@ -1,6 +1,13 @@
+import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
+import { chromiumPath } from './test/browser/chromium.js'
 
-/** `vitest run --project node` needs nothing but Node; `--project browser` drives Chromium, one page after another, against a real server. */
+const executablePath = chromiumPath()
+
+/**
+ * `node` needs no browser. `chromium` runs in one what needs no server: the same tests where the platform is a browser's. `browser` drives its
+ * pages from outside, through reloads and broken links, against a real server. One browser at a time.
+ */
 export default defineConfig({
   test: {
     projects: [
@@ -14,8 +21,23 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'chromium',
+          include: ['test/tabs/*.test.ts', 'test/query/{bridge,infinite}.test.ts', 'test/core/fold.test.ts'],
+          sequence: { groupOrder: 1 },
+          browser: {
+            enabled: true,
+            headless: true,
+            screenshotFailures: false,
+            provider: playwright({ launchOptions: { ...(executablePath && { executablePath }), args: ['--no-sandbox'] } }),
+            instances: [{ browser: 'chromium' }],
+          },
+        },
+      },
+      {
+        test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
+          sequence: { groupOrder: 2 },
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,

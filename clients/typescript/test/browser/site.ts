@@ -1,9 +1,9 @@
 /** A browser, and a server of the pages that tests open in it, under a strict content security policy. */
-import { execFileSync } from 'node:child_process'
 import { createServer, type ServerResponse } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
+import { chromiumPath } from './chromium.js'
 
 const POLICY = "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self' ws://127.0.0.1:*"
 
@@ -45,7 +45,9 @@ export async function openSite(): Promise<Site> {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const origin = `http://127.0.0.1:${(server.address() as { port: number }).port}`
-  const browser = await chromium.launch({ executablePath: chromiumPath(), args: ['--no-sandbox'] })
+  const executablePath = chromiumPath()
+  if (!executablePath) throw new Error('these tests need Chromium: set CREWLINE_CHROMIUM to its path, or put `chromium` on PATH')
+  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
   const errors: string[] = []
   return {
     origin,
@@ -71,16 +73,4 @@ export async function openSite(): Promise<Site> {
       await new Promise((resolve) => server.close(resolve))
     },
   }
-}
-
-function chromiumPath(): string {
-  if (process.env.CREWLINE_CHROMIUM) return process.env.CREWLINE_CHROMIUM
-  for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
-    try {
-      return execFileSync('which', [name], { encoding: 'utf8' }).trim()
-    } catch {
-      // The next one.
-    }
-  }
-  throw new Error('these tests need Chromium: set CREWLINE_CHROMIUM to its path, or put `chromium` on PATH')
 }
