@@ -20,11 +20,23 @@ const passing = new Set<string>(['disconnected', 'unreachable', 'unavailable', '
  */
 export function createOutbox(connection: Connection, store: OutboxStore | null, memory: Memory, send: Ask): { outbox: Outbox; ask: Ask } {
   const list = cell<readonly OutboxEntry[]>([])
+  /** What is told: one's own alone, for others may have used this page. */
+  const shown = cell<readonly OutboxEntry[]>([])
+  /** Who waits for an entry's answer, by its key. */
+  const waiting = new Map<string, ((answer: Promise<Answer<unknown>>) => void)[]>()
   const underWay = new Set<string>()
   /** By row: the last call on it, which the next waits for. */
   const rows = new Map<string, Promise<unknown>>()
   let owner = memory.get()
   let loaded = false
+
+  const show = (): void => shown.set(list.get().filter((entry) => entry.owner === undefined || entry.owner === owner))
+  list.subscribe(show)
+
+  function tell(key: string, answer: () => Promise<Answer<unknown>>): void {
+    for (const take of waiting.get(key) ?? []) take(answer())
+    waiting.delete(key)
+  }
 
   function put(entry: OutboxEntry): void {
     const known = list.get().some((other) => other.key === entry.key)
@@ -45,15 +57,19 @@ export function createOutbox(connection: Connection, store: OutboxStore | null, 
       if (!list.get().some((other) => other.key === entry.key)) throw discarded(entry)
       return send(entry.op, entry.input, { ...options, key: entry.key })
     })
-    const settled = made.then(
+    const settled: Promise<Answer<unknown>> = made.then(
       (answer) => {
         underWay.delete(entry.key)
         remove(entry.key)
+        tell(entry.key, () => settled)
         return answer
       },
       (error: CrewlineError) => {
         underWay.delete(entry.key)
-        if (!passing.has(error.code)) remove(entry.key)
+        if (!passing.has(error.code)) {
+          remove(entry.key)
+          tell(entry.key, () => settled)
+        }
         throw error
       },
     )
@@ -68,7 +84,9 @@ export function createOutbox(connection: Connection, store: OutboxStore | null, 
   /** Nobody waits for its answer any more: what the server refuses is shown here. */
   function resend(entry: OutboxEntry): void {
     if (Date.now() - entry.at >= KEY_LIFE_MS) {
-      return put({ ...entry, status: 'refused', error: new CrewlineError('key_expired', `\`${entry.op}\` waited for more than a day: whether it happened is not known any more. Look, and send it anew`) })
+      const error = new CrewlineError('key_expired', `\`${entry.op}\` waited for more than a day: whether it happened is not known any more. Look, and send it anew`)
+      tell(entry.key, () => Promise.reject(error))
+      return put({ ...entry, status: 'refused', error })
     }
     make(entry, {}).catch((error: CrewlineError) => {
       if (!passing.has(error.code) && error.code !== 'aborted') put({ ...entry, status: 'refused', error })
@@ -90,6 +108,7 @@ export function createOutbox(connection: Connection, store: OutboxStore | null, 
     if (!principal) return
     owner = `${principal.id}/${principal.workspace.id}`
     memory.set(owner)
+    show()
     for (const entry of list.get()) if (entry.owner === undefined) put({ ...entry, owner })
     const mine = owner
     void ready.then(() => {
@@ -107,8 +126,12 @@ export function createOutbox(connection: Connection, store: OutboxStore | null, 
       return make(entry, options)
     },
     outbox: {
-      get: list.get,
-      subscribe: list.subscribe,
+      get: shown.get,
+      subscribe: shown.subscribe,
+      answer(key) {
+        if (!list.get().some((entry) => entry.key === key && entry.status === 'waiting')) return Promise.reject(new CrewlineError('not_found', 'nothing waits in the outbox under this key: it was answered, refused or discarded'))
+        return new Promise((resolve) => waiting.set(key, [...(waiting.get(key) ?? []), resolve]))
+      },
       retry(key, input) {
         const entry = list.get().find((other) => other.key === key && other.status === 'refused')
         if (!entry) return
@@ -117,7 +140,11 @@ export function createOutbox(connection: Connection, store: OutboxStore | null, 
         put(again)
         resend(again)
       },
-      discard: remove,
+      discard(key) {
+        const entry = list.get().find((other) => other.key === key)
+        remove(key)
+        if (entry) tell(key, () => Promise.reject(discarded(entry)))
+      },
     },
   }
 }

@@ -153,6 +153,8 @@ export interface Outbox extends Readable<readonly OutboxEntry[]> {
   retry(key: string, input?: unknown): void
   /** Gives one up. One that was sent may have happened. */
   discard(key: string): void
+  /** The answer of one that waits, whoever made it, also before the page was loaded again. Rejects when it is refused or discarded. */
+  answer(key: string): Promise<Answer<unknown>>
 }
 
 /** Keeps entries beyond a reload. */

@@ -1,7 +1,7 @@
 /** Crewline's operations as plain options of TanStack Query. There is no table of them: `q.<noun>.<verb>` becomes the name of one. */
 import { hashKey, type InfiniteData, type QueryClient, type QueryKey } from '@tanstack/query-core'
 import { CrewlineError } from '../core/error.js'
-import type { AnyApp, AppShape, Client, ClientOf, OpName } from '../core/types.js'
+import type { Answer, AnyApp, AppShape, Client, ClientOf, OpName } from '../core/types.js'
 import { uuidv7 } from '../core/uuid.js'
 import type { Page, RecordRow } from '../protocol.js'
 import { overlay, type OptimisticCache, type Rows } from './overlay.js'
@@ -26,22 +26,38 @@ export function createQueryBridge<A extends AppShape = AnyApp>(client: ClientOf<
   /** Inputs whose last try may have happened, with what was sent: it is sent again as it was. */
   const unsure = new WeakMap<object, { sent: Input; key: string }>()
 
-  async function mutate(op: OpName, input: Input, optimistic: Optimistic, key = uuidv7()): Promise<unknown> {
-    const [noun, verb] = op.split('.') as [string, string]
-    const again = unsure.get(input)
-    unsure.delete(input)
-    const { sent, key: used } = again ?? { sent: verb === 'create' ? { id: uuidv7(), ...input } : input, key }
-    const layer = overlay(noun, (cache) => optimistic && optimistic(cache, sent))
+  const waits = (key: string) => client.outbox.get().some((entry) => entry.key === key && entry.status === 'waiting')
+
+  /** Shows what a mutation does until it is answered. */
+  async function show(op: string, input: Input, optimistic: Optimistic, answer: Promise<Answer<unknown>>): Promise<unknown> {
+    const noun = op.split('.')[0]!
+    const layer = overlay(noun, (cache) => optimistic && optimistic(cache, input))
     stores.add(layer)
     try {
-      const { output, as_of } = await any.ask(op, sent as never, { key: used })
+      const { output, as_of } = await answer
       stores.settle(layer, noun, output, as_of)
       return output
     } catch (error) {
       stores.reject(layer)
-      if (error instanceof CrewlineError && error.retry === 'same_key') unsure.set(input, { sent, key: used })
       throw error
     }
+  }
+
+  async function mutate(op: OpName, input: Input, optimistic: Optimistic): Promise<unknown> {
+    const again = unsure.get(input) ?? { sent: op.endsWith('.create') ? { id: uuidv7(), ...input } : input, key: uuidv7() }
+    unsure.delete(input)
+    const { sent, key } = again
+    const answer = any.ask(op, sent as never, { key })
+    // What the outbox keeps is going to happen, though nobody waits for it any more.
+    const shown = show(op, sent, optimistic, answer.catch((error) => (waits(key) ? any.outbox.answer(key) : Promise.reject(error))))
+    shown.catch(() => {})
+    try {
+      await answer
+    } catch (error) {
+      if (error instanceof CrewlineError && error.retry === 'same_key') unsure.set(input, again)
+      if (waits(key)) throw error
+    }
+    return shown
   }
 
   function usual(op: string): Optimistic {
@@ -61,8 +77,9 @@ export function createQueryBridge<A extends AppShape = AnyApp>(client: ClientOf<
     structuralSharing: (before: unknown, value: unknown) => stores.share(hashKey(key), before, value),
     // Whether there is a connection is the client's affair.
     networkMode: 'always' as const,
-    retry: (count: number, error: unknown) => count < 3 && error instanceof CrewlineError && /same_key|after|reconnect/.test(error.retry),
-    retryDelay: (count: number, error: unknown) => (error as Partial<CrewlineError>).fault?.retry_after_ms ?? 1000 * 2 ** count,
+    // What is followed is tried until it can be; a plain read gives up.
+    retry: (count: number, error: unknown) => (follows || count < 3) && error instanceof CrewlineError && /same_key|after/.test(error.retry),
+    retryDelay: (count: number, error: unknown) => (error as Partial<CrewlineError>).fault?.retry_after_ms ?? Math.min(1000 * 2 ** count, 30_000),
     // What is followed is never stale, and a reconnect asks for the difference.
     ...(follows && { staleTime: Infinity, refetchOnReconnect: false as const, refetchOnWindowFocus: false as const }),
   })
@@ -95,14 +112,14 @@ export function createQueryBridge<A extends AppShape = AnyApp>(client: ClientOf<
     }
   }
 
-  // What waited when the program last ended is shown again, until the server has answered it.
+  // What waited when the program last ended is shown again.
   const began = Date.now()
   const taken = new Set<string>()
   const take = () => {
-    for (const { key, op, input, at, status } of client.outbox.get()) {
-      if (at >= began || status === 'refused' || taken.has(key)) continue
+    for (const { key, op, input, at } of client.outbox.get()) {
+      if (at >= began || !waits(key) || taken.has(key)) continue
       taken.add(key)
-      mutate(op as OpName, input as Input, usual(op), key).catch(() => {})
+      show(op, input as Input, usual(op), any.outbox.answer(key)).catch(() => {})
     }
   }
   const stop = client.outbox.subscribe(take)

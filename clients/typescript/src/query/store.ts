@@ -406,6 +406,14 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     if (store.source?.get().output) write(store)
     else adopt(store, data)
   })
+  // Whoever signs in again follows again what the end of the last sign-in ended.
+  const stopped = client.connection.subscribe(() => {
+    if (client.connection.get().status !== 'open') return
+    for (const store of stores.values()) {
+      const { status, error } = store.source?.get() ?? {}
+      if (store.release && status === 'ended' && error!.retry !== 'never') cache.get(store.hash)?.fetch().catch(noop)
+    }
+  })
   for (const query of cache.getAll()) if (query.queryKey[0] === prefix && query.queryKey.length > 3) look(query)
 
   return {
@@ -419,6 +427,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     layers: () => overlays.length,
     close(): void {
       stop()
+      stopped()
       for (const store of [...stores.values()]) drop(store)
     },
   }

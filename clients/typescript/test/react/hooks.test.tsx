@@ -94,7 +94,7 @@ describe('a run', () => {
     expect(shown()).toEqual(['running Hi false ', 'running Hi false '])
   })
 
-  test('a thousand tokens in a frame are one paint', async () => {
+  test('tokens never go through a query cache: a thousand in a frame are one paint', async () => {
     show(<Run />)
     given.streams[0]!.say(started, task, begun('p'))
     await pass(50)

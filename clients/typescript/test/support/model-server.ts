@@ -58,6 +58,8 @@ export class ModelServer {
   connections = new Set<Connection>()
   /** Whether connections are taken. */
   up = true
+  /** Nothing arrives on the connections that there are, and nobody is told: a link that is half open. */
+  frozen = new Set<Connection>()
   /** How many of each were carried out, for tests that count. */
   counts = { opened: 0, hello: 0, subscribe: 0, unsubscribe: 0, snapshot: 0, request: new Map<string, number>() }
   /** Refuses what it names: tests set it. */
@@ -79,6 +81,10 @@ export class ModelServer {
   /** Ends every connection, or those of a user. What had arrived is still carried out. */
   drop(user?: string): void {
     for (const connection of [...this.connections]) if (!user || connection.user === user) connection.end(1006)
+  }
+
+  freeze(): void {
+    this.connections.forEach((connection) => this.frozen.add(connection))
   }
 
   /** Another database under the same address, with these rows. */
@@ -179,6 +185,8 @@ export class ModelServer {
   }
 }
 
+const HEARTBEAT_MS = 25_000
+
 /** One socket: what the server has at its end. */
 class Connection implements Link {
   private subs = new Map<number, Sub>()
@@ -187,6 +195,7 @@ class Connection implements Link {
   /** When the last message arrives, each way. */
   private sent = 0
   private received = 0
+  private pings: ReturnType<typeof setInterval> | undefined
 
   constructor(
     private readonly server: ModelServer,
@@ -210,7 +219,7 @@ class Connection implements Link {
     const at = Math.max(this.received, Date.now() + Math.floor(this.server.options.random() * (this.server.options.travel_ms + 1)))
     this.received = at
     // What was sent before the connection broke may have arrived or not.
-    setTimeout(() => (!this.ended || this.server.options.random() < 0.5) && frames.forEach((frame) => this.take(frame)), at - Date.now())
+    setTimeout(() => !this.server.frozen.has(this) && (!this.ended || this.server.options.random() < 0.5) && frames.forEach((frame) => this.take(frame)), at - Date.now())
   }
 
   close(code = 1000): void {
@@ -221,6 +230,7 @@ class Connection implements Link {
     if (this.ended) return
     this.ended = true
     this.server.connections.delete(this)
+    clearInterval(this.pings)
     const { open } = this
     setTimeout(() => this.handlers.closed(code, '', !open), 0)
   }
@@ -230,7 +240,7 @@ class Connection implements Link {
     const at = Math.max(this.sent, Date.now() + Math.floor(this.server.options.random() * (this.server.options.travel_ms + 1)))
     this.sent = at
     const bytes = encode(frame, { ignoreUndefined: true })
-    setTimeout(() => !this.ended && this.handlers.message(bytes), at - Date.now())
+    setTimeout(() => !this.ended && !this.server.frozen.has(this) && this.handlers.message(bytes), at - Date.now())
   }
 
   private take([kind, ...rest]: unknown[]): void {
@@ -238,11 +248,12 @@ class Connection implements Link {
     const { options } = server
     if (kind === 1) {
       server.counts.hello++
+      this.pings = setInterval(() => this.tell([30, 0]), HEARTBEAT_MS)
       this.tell([2, {
         connection_id: `${this.user}-${server.counts.hello}`, server: { name: 'model', version: '1', build: '' }, now_at: Date.now(), epoch: server.epoch,
         principal: { kind: 'user', id: this.user, name: this.user, workspace: { id: 'w', name: 'W' }, role: 'member' },
         limits: { message_bytes: 1 << 20, row_bytes: 1 << 18, requests: 1000, subscriptions: 1000, credit_bytes: 1 << 20 },
-        heartbeat_ms: 25_000, features: [], reconnect: { base_ms: 20, max_ms: 200 },
+        heartbeat_ms: HEARTBEAT_MS, features: [], reconnect: { base_ms: 20, max_ms: 200 },
       }])
     } else if (kind === 3) {
       const [id, op, input, asked] = rest as [number, string, Json, Json | undefined]
