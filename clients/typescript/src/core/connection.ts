@@ -1,5 +1,5 @@
 /** The one connection of a client: opened when there is something to say, kept alive, and made anew until that is of no use. */
-import { CLOSES, KINDS, LIMITS, type Ended, type Fault, type Goaway, type Hello, type Notice, type Principal, type Target, type Welcome } from '../protocol.js'
+import { KINDS, LIMITS, type Ended, type Fault, type Goaway, type Hello, type Notice, type Principal, type Target, type Welcome } from '../protocol.js'
 import type { Channel, Subscriber, Subscription } from './channel.js'
 import { CrewlineError } from './error.js'
 import { cell } from './readable.js'
@@ -504,9 +504,8 @@ export function createConnection(options: ConnectionOptions): Connection {
 }
 
 /** What a client does after a close. */
-function after(code: number): string {
-  const listed = (CLOSES as Record<number, { after: string }>)[code]
-  if (listed) return listed.after === 'done' ? 'reconnect' : listed.after
+export function after(code: number): string {
+  if (code === 4006) return 'back_off'
   return code >= 4100 && code < 4200 ? 'sign_in' : code >= 4200 && code < 4300 ? 'stop' : 'reconnect'
 }
 

@@ -1,4 +1,4 @@
-import { FAULT_RETRY, type Fault, type FaultCode, type Retry } from '../protocol.js'
+import type { Fault, FaultCode, Retry } from '../protocol.js'
 
 /** What `CrewlineError.code` may be: a fault of the server, or one that the client finds by itself. */
 export type ErrorCode =
@@ -31,6 +31,7 @@ export class CrewlineError extends Error {
 
   /** What may help: see PROTOCOL's faults. */
   get retry(): Retry {
-    return this.fault?.retry ?? (FAULT_RETRY as Partial<Record<ErrorCode, Retry>>)[this.code] ?? 'never'
+    // What the client finds by itself passes with the connection, or not at all.
+    return this.fault?.retry ?? (this.code === 'unauthenticated' ? 'sign_in' : /^(disconnected|unreachable|unavailable)$/.test(this.code) ? 'reconnect' : 'never')
   }
 }
