@@ -71,44 +71,42 @@ export function createQueryBridge<A extends AppShape = AnyApp>(client: ClientOf<
     }
   }
 
-  const base = (key: QueryKey, follows: boolean) => ({
-    queryKey: key,
-    queryKeyHashFn: hashKey,
-    structuralSharing: (before: unknown, value: unknown) => stores.share(hashKey(key), before, value),
-    // Whether there is a connection is the client's affair.
-    networkMode: 'always' as const,
-    // What is followed is tried until it can be; a plain read gives up.
-    retry: (count: number, error: unknown) => (follows || count < 3) && error instanceof CrewlineError && /same_key|after/.test(error.retry),
-    retryDelay: (count: number, error: unknown) => (error as Partial<CrewlineError>).fault?.retry_after_ms ?? Math.min(1000 * 2 ** count, 30_000),
-    // What is followed is never stale, and a reconnect asks for the difference.
-    ...(follows && { staleTime: Infinity, refetchOnReconnect: false as const, refetchOnWindowFocus: false as const }),
-  })
-
   function offer(noun: string, verb: string) {
     const op = `${noun}.${verb}` as OpName
-    const key = (input: Input, ...how: string[]): QueryKey => [prefix, noun, verb, input, ...(how.length ? [how.join(' ')] : [])]
-    return {
-      queryKey: (input?: Input): QueryKey => (input ? key(input) : [prefix, noun, verb]),
-      queryOptions(input: Input, { live = true, ...rest }: Extras = {}) {
-        const follows = live && canFollow(op, input)
-        const queryKey = key(input, ...(follows ? [] : ['plain']))
-        return { ...base(queryKey, follows), queryFn: () => stores.fetch(queryKey), ...rest }
-      },
-      infiniteQueryOptions(input: Input, { live = true, ...rest }: Extras = {}) {
-        const follows = live && canFollow(op, input)
-        const queryKey = key(input, 'pages', ...(follows ? [] : ['plain']))
-        return {
-          ...base(queryKey, follows),
-          queryFn: ({ pageParam }: { pageParam: PageParam }) => stores.fetch(queryKey, pageParam),
+    const mutationKey = [prefix, noun, verb]
+    const options = (pages: string) => (input: Input, { live = true, ...rest }: Extras = {}) => {
+      const follows = live && canFollow(op, input)
+      const how = pages + (follows ? '' : 'plain')
+      const queryKey = [...mutationKey, input, ...(how ? [how] : [])]
+      return {
+        queryKey,
+        queryKeyHashFn: hashKey,
+        queryFn: ({ pageParam }: { pageParam?: PageParam }) => stores.fetch(queryKey, pageParam),
+        structuralSharing: (before: unknown, value: unknown) => stores.share(hashKey(queryKey), before, value),
+        // Whether there is a connection is the client's affair.
+        networkMode: 'always',
+        // What is followed is tried until it can be; a plain read gives up.
+        retry: (count: number, error: Partial<CrewlineError>) => (follows || count < 3) && /same_key|after/.test(error.retry!),
+        // What is followed is never stale, and a reconnect asks for the difference.
+        ...(follows && { staleTime: Infinity, refetchOnReconnect: false, refetchOnWindowFocus: false }),
+        ...(pages && {
           initialPageParam: 0,
           getNextPageParam: (last: Rows, _pages: unknown, param: PageParam) => stores.after(queryKey, last, param),
-          ...rest,
-        }
-      },
-      mutationKey: (): QueryKey => [prefix, noun, verb],
-      mutationOptions({ optimistic = usual(op), ...rest }: Extras = {}) {
-        return { mutationKey: [prefix, noun, verb], mutationFn: (input: Input) => mutate(op, input, optimistic), networkMode: 'always', ...rest }
-      },
+        }),
+        ...rest,
+      }
+    }
+    return {
+      queryKey: (...input: Input[]): QueryKey => [...mutationKey, ...input],
+      queryOptions: options(''),
+      infiniteQueryOptions: options('pages'),
+      mutationKey: (): QueryKey => mutationKey,
+      mutationOptions: ({ optimistic = usual(op), ...rest }: Extras = {}) => ({
+        mutationKey,
+        mutationFn: (input: Input) => mutate(op, input, optimistic),
+        networkMode: 'always',
+        ...rest,
+      }),
     }
   }
 

@@ -107,7 +107,7 @@ function fold(key: string, row: Row | undefined, overlays: readonly Overlay[], r
 }
 
 /**
- * Lays overlays over rows that are true at `revision`. `known` finds rows of other queries; rows are put in only where it `inserts`. `used` gathers
+ * Lays overlays over rows that are true at `revision`. `newest` has the rows of all queries; rows are put in only where it `inserts`. `used` gathers
  * the overlays that did something.
  */
 export function layer(
@@ -115,7 +115,7 @@ export function layer(
   rows: Rows,
   overlays: readonly Overlay[],
   revision: number,
-  known: (name: string) => Row | undefined,
+  newest: ReadonlyMap<string, Row>,
   inserts: boolean,
   used: Set<Overlay>,
 ): Rows {
@@ -124,7 +124,7 @@ export function layer(
     const [of, id] = key.split(' ')
     if (of !== noun) continue
     const own = items.find((row) => row.id === id)
-    const { row, over, shown } = fold(key, own ?? known(key), overlays, revision, !!own)
+    const { row, over, shown } = fold(key, own ?? newest.get(key), overlays, revision, !!own)
     if (!over.length || row === own) continue
     const where = over.map((one) => one.changes.get(key)!.where).find(Boolean)
     const belongs = (one: Row | undefined) => !!one && (where ? where(input) : isIn(input, one))

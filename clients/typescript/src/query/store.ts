@@ -29,21 +29,21 @@ export interface Store extends Asked {
   /** Rows of a page. */
   size: number
   /** What is followed, how many rows of it, and its last output that was looked at; absent for a plain read. */
-  source: LiveQuery<Output> | undefined
+  source?: LiveQuery<Output>
   limit: number
-  seen: Output | undefined
+  seen?: Output | undefined
   revision: number
   /** The revision at which what is followed last became another. */
   changed: number
-  unsubscribe(): void
+  unsubscribe?(): void
   /** Lets go of what is followed; there while somebody looks. */
-  release: (() => void) | undefined
+  release?: (() => void) | undefined
   /** What ended it, until a fetch has thrown it. */
-  failed: unknown
+  failed?: unknown
   /** What was read, by its page, and the revision at which it was true. */
   reads: Map<PageParam, [Output, number]>
   params: PageParam[]
-  value: unknown
+  value?: unknown
 }
 
 /** Whether a read with this input can be followed. */
@@ -60,6 +60,8 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
   /** Answered ones first, in the order of their revisions. */
   let overlays: Overlay[] = []
   const used = new Set<Overlay>()
+  /** What the server said last of each row, by noun and id. */
+  const newest = new Map<string, Row>()
   let writing = false
 
   // What a query shows.
@@ -67,30 +69,16 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
   const itemsOf = (store: Store, output: Output | undefined): readonly Row[] =>
     !output ? [] : store.verb === 'get' ? [output] : (output.items ?? [])
 
-  /** The newest that the server said of a row. */
-  function known(key: string): Row | undefined {
-    let newest: Row | undefined
-    for (const store of stores.values()) {
-      for (const output of [store.source?.get().output, ...[...store.reads.values()].map(([read]) => read)]) {
-        for (const row of itemsOf(store, output)) {
-          if (named(store.noun, row.id) === key && row.revision >= (newest?.revision ?? 0)) newest = row
-        }
-      }
-    }
-    return newest
-  }
-
   /** An output under those layers that are not in it yet. */
   function laid(store: Store, output: Output, revision: number, over: readonly Overlay[], inserts = true): Output {
     if (!over.length || store.verb === 'aggregate') return output
     const rows = { ...output, items: itemsOf(store, output) }
-    const after = layer(store, rows, over, revision, known, inserts, used)
+    const after = layer(store, rows, over, revision, newest, inserts, used)
     return after === rows ? output : ((store.verb === 'get' ? after.items[0] : after) as Output)
   }
 
   function live(store: Store): Output | undefined {
-    const state = store.source?.get()
-    return state?.output && laid(store, state.output, state.revision, overlays)
+    return store.seen && laid(store, store.seen, store.revision, overlays)
   }
 
   function compose(store: Store): unknown {
@@ -100,7 +88,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
       const pending = overlays.filter((one) => one.until === Infinity)
       return found && laid(store, ...found, pending, !followed)
     }
-    if (!store.paged) return kept(store.value, followed ?? read(0))
+    if (!store.paged) return followed === store.seen ? (followed ?? read(0)) : kept(store.value, followed)
     if (!followed && !store.reads.size) return undefined
     const { pages: before, pageParams } = (store.value ?? { pages: [] }) as Partial<Paged> & { pages: Rows[] }
     const count = followed ? store.params.filter((param) => typeof param === 'number').length : 0
@@ -123,6 +111,11 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
   function publish(store: Store): void {
     // What has ended says so, and keeps what it showed last.
     if (store.source?.get().status === 'ended') return
+    // What was read takes over rows that are newer elsewhere.
+    for (const read of store.reads.values()) {
+      const items = itemsOf(store, read[0]).map((row) => newest.get(named(store.noun, row.id)) ?? row)
+      read[0] = store.verb === 'get' ? (items[0] as Output) : kept(read[0], read[0].items ? { ...read[0], items } : read[0])
+    }
     const value = compose(store)
     const query = cache.get(store.hash)
     if (value === undefined || value === store.value) return
@@ -142,6 +135,15 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
 
   /** Shows everywhere what has become of the layers, and lets those go that nothing needs any more. */
   function publishAll(): void {
+    newest.clear()
+    for (const store of stores.values()) {
+      for (const output of [store.seen, ...[...store.reads.values()].map(([read]) => read)]) {
+        for (const row of itemsOf(store, output)) {
+          const key = named(store.noun, row.id)
+          if (!(row.revision < newest.get(key)?.revision!)) newest.set(key, row)
+        }
+      }
+    }
     used.clear()
     notifyManager.batch(() => stores.forEach(publish))
     overlays = overlays.filter((one) => !one.old || used.has(one))
@@ -160,36 +162,17 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
       store.seen = output
       if (before) store.changed = revision
       if (output) {
-        learn(store, before, output)
         if (store.paged) join(store, before?.items, output)
         store.reads = new Map([...store.reads].filter(([param]) => typeof param === 'string'))
       }
     }
-    notifyManager.batch(() => (overlays.length ? publishAll() : publish(store)))
+    publishAll()
     if (status !== 'ended') store.failed = undefined
     else if (store.release && error) {
       const query = cache.get(store.hash)
       if (query?.state.fetchStatus !== 'idle' || store.failed === error) return
       store.failed = error
       query.fetch().catch(noop)
-    }
-  }
-
-  /** What was read learns of rows that are newer. */
-  function learn(store: Store, before: Output | undefined, after: Output): void {
-    const earlier = new Set(itemsOf(store, before))
-    const fresh = new Map(itemsOf(store, after).flatMap((row) => (earlier.has(row) ? [] : [[named(store.noun, row.id), row]])))
-    for (const other of stores.values()) {
-      for (const read of other.reads.values()) {
-        const rows = itemsOf(other, read[0])
-        const now = rows.map((row) => {
-          const found = fresh.get(named(other.noun, row.id))
-          return found && found.revision > row.revision ? found : row
-        })
-        if (alike(rows, now) === rows) continue
-        read[0] = other.verb === 'get' ? (now[0] as Output) : { ...read[0], items: now }
-        if (other !== store) publish(other)
-      }
     }
   }
 
@@ -228,11 +211,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     const size = Math.min((input.limit as number | undefined) ?? 50, most)
     const paged = !!how?.startsWith('pages')
     const op = `${noun}.${verb}` as OpName
-    const store: Store = {
-      key, hash, op, noun, verb, input, paged, size,
-      source: undefined, limit: -1, seen: undefined, revision: -1, changed: -1, unsubscribe: noop, release: undefined, failed: undefined,
-      reads: new Map(), params: [0], value: undefined,
-    }
+    const store: Store = { key, hash, op, noun, verb, input, paged, size, limit: -1, revision: -1, changed: -1, reads: new Map(), params: [0] }
     stores.set(hash, store)
     adopt(store, cache.get(hash)?.state.data)
     if (!how?.endsWith('plain') && canFollow(op, input)) attach(store, paged ? Math.max(1, store.params.filter((param) => typeof param === 'number').length) * size : 0)
@@ -252,7 +231,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     client.live(op as 'record.list', (paged ? { ...input, limit } : input) as never) as unknown as LiveQuery<Output>
 
   function attach(store: Store, limit: number, source = sourceOf(store, limit)): void {
-    store.unsubscribe()
+    store.unsubscribe?.()
     const { release } = store
     Object.assign(store, { source, limit, revision: -1, unsubscribe: source.subscribe(() => changed(store)), release: release && source.retain() })
     release?.()
@@ -261,7 +240,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
 
   function drop(store: Store): void {
     stores.delete(store.hash)
-    store.unsubscribe()
+    store.unsubscribe?.()
     store.release?.()
     store.release = undefined
     publishAll()
@@ -340,7 +319,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     const { pages = [value], pageParams = [0] } = (store?.paged && value ? value : {}) as Partial<Paged>
     if (!store || value === store.value) return value
     if (!pages.some((page) => fetched.has(page as object))) return shared(before, value)
-    const followed = !!store.source?.get().output
+    const followed = store.seen
     const answered = overlays.filter((one) => one.until < Infinity)
     const { reads } = store
     store.reads = new Map()
@@ -403,7 +382,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     const store = stores.get(query.queryHash)
     const { data } = query.state
     if (type !== 'updated' || writing || !store || data === undefined || data === store.value) return
-    if (store.source?.get().output) write(store)
+    if (store.seen) write(store)
     else adopt(store, data)
   })
   // Whoever signs in again follows again what the end of the last sign-in ended.
@@ -447,7 +426,7 @@ const kept = <T>(before: unknown, after: T): T => {
   return items ? alike(before, { ...after, items: alike((before as Rows | undefined)?.items, items) }) : after
 }
 
-/** What \`select\` makes is shared as TanStack Query does it, but for lists of rows: to compare them place by place would make new ones of all that moved. */
+/** What `select` makes is shared as TanStack Query does it, but for lists of rows: to compare them place by place would make new ones of all that moved. */
 const shared = (before: unknown, value: unknown): unknown => {
   const same = alike(before, value)
   return same === before || (Array.isArray(value) && (value[0] as Partial<Row> | undefined)?.revision !== undefined) ? same : replaceEqualDeep(before, value)

@@ -1,6 +1,6 @@
 /** A run as it goes: one stream for all hooks that look at it. */
 import { useMemo } from 'react'
-import { CrewlineError } from '../core/error.js'
+import type { CrewlineError } from '../core/error.js'
 import { emptyRun, foldRun, type RunState } from '../core/fold.js'
 import { cell } from '../core/readable.js'
 import type { Client, RunFrame, RunStream } from '../core/types.js'
@@ -44,8 +44,8 @@ export function follow(client: Client, id: string, offset: number, take: (frames
     followed = { complete: true, error: null }
   }
   read()
-    .catch((error: unknown) => {
-      followed = { complete: false, error: error instanceof CrewlineError ? error : new CrewlineError('internal', String(error), undefined, { cause: error }) }
+    .catch((error: CrewlineError) => {
+      followed = { complete: false, error }
     })
     .then(() => paint(tell))
   return stream
@@ -58,7 +58,7 @@ const runs = sharing((client, id): Shared<RunState & Followed> => {
     ...state,
     start() {
       stream ??= follow(client, id, 0, (frames, followed) => {
-        const { complete: _complete, error: _error, ...run } = state.get()
+        const run = state.get()
         // All that came since the last paint is folded at once.
         const last = frames.at(-1)
         const now = last ? foldRun(run, { offset: last.offset, span: last.offset - run.offset, events: frames.flatMap(({ events }) => events) }) : run
