@@ -39,10 +39,7 @@ export function sharePresence(number: number, write: (frame: Uint8Array) => void
         if (state == null) members.delete(connection_id)
         else members.set(connection_id, frame.slice())
       }
-      for (const holder of holders) {
-        tell(holder, frame)
-        if (kind === KINDS.ended) holder.tab.subs.delete(holder.sub)
-      }
+      for (const holder of holders) tell(holder, frame)
     },
     leave(tab, sub) {
       const before = holders.at(-1)

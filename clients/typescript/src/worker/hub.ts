@@ -231,7 +231,6 @@ function share(transport: Transport): Shared {
 
   /** From the server to the tabs. */
   function receive(bytes: Uint8Array): void {
-    if (over) return
     heard++
     probing = false
     eachFrame(bytes, (frame, kind) => {

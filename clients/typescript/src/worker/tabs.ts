@@ -186,12 +186,15 @@ function reachLeader(name: string, own: Transport, locks: Locks, Channel: new (n
       takeIn(locks, hub, new Channel(data.join), data.join, leader).then(() => taken.delete(data.join))
     }
   }
+  // A page that is about to go is refused its locks.
+  const ignore = (): void => {}
   const known = new Promise<void>((resolve) => {
-    locks.request(name, { ifAvailable: true }, (lock) => {
+    const begin = (lock: Lock | null): Promise<unknown> | void => {
       resolve()
       if (lock) return lead()
-      void locks.request(name, lead)
-    })
+      locks.request(name, lead).catch(ignore)
+    }
+    locks.request(name, { ifAvailable: true }, begin).catch(ignore)
   })
 
   return (id, receive, gone) => {

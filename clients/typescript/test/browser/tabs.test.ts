@@ -63,6 +63,20 @@ describe.each(['leader', 'worker'])('tabs that share by a %s', (tabs) => {
     expect([stage.relay.open, stage.relay.made - made]).toEqual([1, tabs === 'leader' ? 1 : 0])
   })
 
+  test('a tab whose process dies is missed by nobody either', async () => {
+    const pages = [await open({ tabs, live: '' }), await open({ tabs, live: '' }), await open({ tabs, live: '' })]
+    for (const page of pages) await live(page)
+    const made = stage.relay.made
+    const crashed = pages[0]!.waitForEvent('crash')
+    pages[0]!.goto('chrome://crash').catch(() => {})
+    await crashed
+    await ada.client.call('record.create', { collection: 'campaigns', data: { name: 'After', topic: 'x', status: 'draft' } })
+    for (const page of pages.slice(1)) await sees(page, 'After')
+    // The leader's socket is gone with it, and so is a worker that ran in its process.
+    expect(stage.relay.open).toBe(1)
+    expect(stage.relay.made - made).toBeLessThanOrEqual(1)
+  })
+
   test('a link that dies is one link that is made again', async () => {
     const pages = [await open({ tabs, live: '' }), await open({ tabs, live: '' })]
     for (const page of pages) await live(page)

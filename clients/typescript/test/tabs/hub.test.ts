@@ -99,6 +99,17 @@ describe('opening', () => {
     expect(line.sent).toEqual([])
   })
 
+  test('a tab that goes while it is asked about has said nothing', async () => {
+    const { line, tab } = await shared(1)
+    const other = tab()
+    other.say(hello('t2'), [3, 1, 'workspace.get', {}])
+    other.leave()
+    line.take()
+    line.say([4, 1, { principal: { kind: 'user', id: 'ada', name: 'ada' }, access_expires_at: 1 }])
+    expect(line.sent).toEqual([])
+    expect(other.take()).toEqual([])
+  })
+
   test('nobody signed in: a socket of its own, and none for the hub', () => {
     const { lines, tab } = stage()
     const one = tab()
@@ -149,6 +160,8 @@ describe('requests', () => {
     expect(tabs.map((tab) => tab.take())).toEqual([[[4, 1, 'first']], [[5, 2, { code: 'invalid' }]], [[4, 1, 'third']]])
     tabs[1]!.say([6, 1], [6, 2], [6, 7])
     expect(line.take()).toEqual([[6, 3]])
+    line.say([4, 5, 'again'])
+    expect(tabs[2]!.take()).toEqual([])
   })
 
   test('a tab whose numbers go on from an earlier connection keeps them', async () => {
@@ -211,7 +224,7 @@ describe('subscriptions', () => {
     line.say([14, 1, 0, { why: 'refused' }])
     expect(tabs[0]!.take()).toEqual([[14, 1, 0, { why: 'refused' }]])
     line.take()
-    tabs[0]!.say([16, 1], [15, 1, 10])
+    tabs[0]!.say([15, 1, 10], [16, 1])
     expect(line.sent).toEqual([])
   })
 
@@ -238,6 +251,8 @@ describe('subscriptions', () => {
     tabs[0]!.leave()
     tabs[0]!.leave()
     expect(line.take()).toEqual([[6, 1], [16, 1], [16, 2]])
+    tabs[0]!.say([3, 2, 'run.list', {}])
+    expect(line.take()).toEqual([])
     line.say([4, 1, 'late'], [4, 2, 'mine'])
     expect(tabs.map((tab) => tab.take())).toEqual([[], [[4, 1, 'mine']]])
     expect(line.closed).toBeNull()
