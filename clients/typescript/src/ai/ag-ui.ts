@@ -3,6 +3,7 @@ import type { AGUIEvent } from '@ag-ui/core'
 import type { Client } from '../core/types.js'
 import type { RunEvent } from '../protocol.js'
 
+/** How a run is told as AG-UI events: all of it may be left out. */
 export interface AgUiOptions {
   /** The thread that the run belongs to; absent: its session is not known, and the run's id stands for it. */
   threadId?: string

@@ -4,6 +4,7 @@ import type { Client } from '../core/types.js'
 import type { RunEvent } from '../protocol.js'
 import { passed, type Place, type Places, said } from './text.js'
 
+/** Which crew answers a chat, and with what. */
 export interface ChatOptions<M extends UIMessage> {
   /** The crew that answers. */
   crew: string

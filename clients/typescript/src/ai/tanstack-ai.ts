@@ -3,6 +3,7 @@ import type { ConnectConnectionAdapter } from '@tanstack/ai-client'
 import type { Client } from '../core/types.js'
 import { agUiEvents } from './ag-ui.js'
 
+/** Which crew answers, and with what. */
 export interface ConnectionOptions {
   /** The crew that answers. */
   crew: string

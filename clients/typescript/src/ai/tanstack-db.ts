@@ -4,6 +4,7 @@ import type { Client, LiveQuery } from '../core/types.js'
 import type { Filter, Page, RecordRow, Sort } from '../protocol.js'
 import { uuidv7 } from '../core/uuid.js'
 
+/** Which records the collection holds. */
 export interface RecordCollection {
   /** Crewline's collection. */
   collection: string

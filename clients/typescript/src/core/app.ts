@@ -13,7 +13,9 @@ export interface AnyApp extends AppShape {
   crews: Record<string, Record<string, unknown>>
 }
 
+/** The name of an operation, such as `record.list`. */
 export type OpName = keyof Operations
+/** The name of an operation that can be followed. */
 export type LiveOpName = { [Op in OpName]: Operations[Op]['live'] extends true ? Op : never }[OpName]
 
 /** What an operation's input names of the app: a collection, or a crew. */
@@ -54,6 +56,7 @@ export type OutputOf<A extends AppShape, Op extends OpName, C extends string = N
 export type Row<A extends AppShape, C extends string = keyof A['collections'] & string> =
   Known<A['collections']> extends true ? (C extends keyof A['collections'] ? RowOf<C, A['collections'][C]> : never) : RecordRow
 
+/** A record of collection `C` whose data is `Data`. `revision` is the workspace's at its last change; times are milliseconds since the epoch. */
 export interface RowOf<C, Data> {
   id: string
   revision: Revision

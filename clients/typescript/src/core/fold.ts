@@ -2,6 +2,7 @@
 import type { Approval, Artifact, Fault, RunEvent, RunStatus, Usage } from '../protocol.js'
 import type { RunFrame } from './types.js'
 
+/** A text that an agent writes, as far as it has come. */
 export interface RunText {
   readonly id: string
   readonly task: string
@@ -13,6 +14,7 @@ export interface RunText {
   readonly text: string
 }
 
+/** A call of a tool. */
 export interface RunCall {
   readonly id: string
   readonly task: string
@@ -24,6 +26,7 @@ export interface RunCall {
   readonly fault?: Fault
 }
 
+/** A task of the crew, with what was said and called in it. Times are milliseconds since the epoch. */
 export interface RunTask {
   readonly id: string
   readonly name: string
@@ -39,6 +42,7 @@ export interface RunTask {
   readonly items: readonly { readonly kind: 'text' | 'call'; readonly id: string }[]
 }
 
+/** What a person said to the run while it went. */
 export interface RunSteer {
   readonly id: string
   readonly text: string
@@ -47,6 +51,7 @@ export interface RunSteer {
   readonly task?: string
 }
 
+/** A run as far as its stream tells it. Maps are by id; times are milliseconds since the epoch. */
 export interface RunState {
   readonly id: string
   /** The last offset that it is made of. */

@@ -11,6 +11,7 @@ interface Kept {
   expires_at: number
 }
 
+/** Whose tokens they are, and where they are kept. */
 export interface TokensOptions {
   /** The same as the client's. */
   url: string | URL
@@ -21,6 +22,7 @@ export interface TokensOptions {
   storage?: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'> | null
 }
 
+/** A person's tokens, kept and renewed. */
 export interface Tokens {
   /** For `createClient({ auth: tokens.auth })`. */
   readonly auth: Auth

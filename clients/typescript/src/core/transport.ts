@@ -4,6 +4,7 @@ export interface Transport {
   open(handlers: TransportHandlers): Link
 }
 
+/** What a transport tells of its link. */
 export interface TransportHandlers {
   opened(): void
   /** A binary message: one or more frames. */
@@ -12,6 +13,7 @@ export interface TransportHandlers {
   closed(code: number, reason: string, failed: boolean): void
 }
 
+/** One connection, open or being opened. */
 export interface Link {
   send(bytes: Uint8Array): void
   /** Closes it; `closed` follows. 1000 or 3000 to 4999. */

@@ -20,6 +20,7 @@ export type AuthReason = 'initial' | 'expiring' | 'rejected'
 /** Gives an access token or API key; `null`: nobody is signed in. An error, or `null` after `rejected`, ends the connection: `signed_out`. */
 export type Auth = (ask: { reason: AuthReason }) => string | null | Promise<string | null>
 
+/** What a client is made of; only `url` is needed. */
 export interface ClientOptions {
   /** `ws://…/ws` or `wss://…/ws`; `http(s)` is taken as well, and a path is added where there is none. In a browser relative to the page. */
   url: string | URL
@@ -53,6 +54,7 @@ export type ConnectionState =
   /** Not tried again by itself: `client.connect()` does. `signed_out`: a new sign-in is needed. */
   | { status: 'stopped'; why: 'signed_out' | 'closed' | 'refused'; error: CrewlineError | null }
 
+/** How a call is made: all of it may be left out. */
 export interface CallOptions {
   /** Ends the wait, and asks the server to stop. */
   signal?: AbortSignal
@@ -84,6 +86,7 @@ export interface LiveQuery<T = unknown> extends Readable<LiveState<T>> {
   forget(): void
 }
 
+/** What is known of a live query now. */
 export interface LiveState<T> {
   /** What the server said, brought up to date; a new object at each change, with rows kept as they were where they did not change. */
   output: T | undefined
@@ -94,6 +97,7 @@ export interface LiveState<T> {
   error: CrewlineError | null
 }
 
+/** How a run is followed: all of it may be left out. */
 export interface FollowOptions {
   /** The last offset that was applied; absent: 0, from the start. */
   from?: number
@@ -122,12 +126,14 @@ export interface RunStream extends AsyncIterable<RunEvent> {
   close(): void
 }
 
+/** Somebody in a session: one entry a connection, so that a person with two tabs is there twice. */
 export interface PresentMember {
   connection_id: string
   principal: { kind: string; id: string; name: string }
   state: Record<string, unknown>
 }
 
+/** Who else is in a session, as long as one is there oneself. */
 export interface Presence extends Readable<readonly PresentMember[]> {
   /** Sets one's own state: at most 1 KiB. What changes fast is sent at most every 50 ms. */
   update(state: Record<string, unknown>): void
@@ -148,6 +154,7 @@ export interface OutboxEntry {
   owner?: string
 }
 
+/** The mutations that have no answer yet, oldest first: they survive a lost connection, and a reload where there is IndexedDB. */
 export interface Outbox extends Readable<readonly OutboxEntry[]> {
   /** Sends a refused one again, under a new key, with another input where one is given. */
   retry(key: string, input?: unknown): void
@@ -167,10 +174,13 @@ export interface OutboxStore {
 /** A client of an app, as those take it who find out the app from it. */
 export type ClientOf<A extends AppShape> = Pick<Client, 'connection' | 'outbox'> & { readonly app?: A }
 
+/** A client of one server, acting in one workspace. */
 export interface Client<in out A extends AppShape = AnyApp> {
   /** What it is a client of: a type, never a value. */
   readonly app?: A
+  /** Where the connection stands. */
   readonly connection: Readable<ConnectionState>
+  /** Mutations that have no answer yet. */
   readonly outbox: Outbox
   /** Opens the socket, now and again after `stopped`. Whatever is called opens it too. */
   connect(): void
@@ -178,8 +188,11 @@ export interface Client<in out A extends AppShape = AnyApp> {
   call<Op extends OpName, C extends NameOf<A, Op> = NameOf<A, Op>>(op: Op, input: Asked<A, Op, C>, options?: CallOptions): Promise<OutputOf<A, Op, C>>
   /** The same with the revision of the answer. */
   ask<Op extends OpName, C extends NameOf<A, Op> = NameOf<A, Op>>(op: Op, input: Asked<A, Op, C>, options?: CallOptions): Promise<Answer<OutputOf<A, Op, C>>>
+  /** A read that stays true, once it is retained: the same object for the same operation and input. */
   live<Op extends LiveOpName, C extends NameOf<A, Op> = NameOf<A, Op>>(op: Op, input: Asked<A, Op, C>): LiveQuery<OutputOf<A, Op, C>>
+  /** A run's events, from its start or from `options.from`, to its end. */
   followRun(id: string, options?: FollowOptions): RunStream
+  /** Is in a session until it is closed, and tells who else is. */
   presence(session_id: string): Presence
   /** Ends it: the socket is closed, and whatever waits is rejected with `disconnected`. */
   close(): void

@@ -115,6 +115,7 @@ export type Q<A extends AppShape> = {
   [Noun in NounOf<OpName>]: { [Verb in VerbOf<OpName, Noun>]: Offer<A, `${Noun}.${Verb}` & OpName> }
 }
 
+/** What stands between a client and a `QueryClient`. */
 export interface QueryBridge<in out A extends AppShape> {
   q: Q<A>
   /** How many mutations still lie over what the server said: under way, or answered and not yet in every query. */
@@ -123,6 +124,7 @@ export interface QueryBridge<in out A extends AppShape> {
   close(): void
 }
 
+/** How a bridge is made: all of it may be left out. */
 export interface BridgeOptions {
   /** What the keys of the bridge's queries begin with; `crewline` where it is absent. Two clients with one `QueryClient` need two. */
   prefix?: string

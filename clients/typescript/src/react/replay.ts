@@ -27,6 +27,7 @@ export interface ReplayState extends Followed {
   readonly speed: number
 }
 
+/** What a person does to a replay. */
 export interface ReplayActions {
   /** From where it stands; from the beginning where it has come to the end. */
   play(): void

@@ -11,6 +11,7 @@ export type ScriptedAnswer =
 /** A step of what is followed. */
 export type ScriptedStep<T> = { delay_ms?: number } & T
 
+/** All that a scripted server says: whatever is left out, it answers with a fault that says what to add. */
 export interface Script {
   /** Who is signed in by whatever token comes; absent: somebody called Test. `null`: nobody. */
   principal?: Record<string, unknown> | null

@@ -13,6 +13,7 @@ export interface Received {
   key?: string
 }
 
+/** A server that a test holds in its hand. */
 export interface ScriptedServer {
   /** For `createClient({ url, transport: server.transport })`: no network is used. */
   readonly transport: Transport

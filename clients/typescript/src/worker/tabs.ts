@@ -7,6 +7,7 @@ import { createHub, type HubLink, type ToTab } from './hub.js'
 import type { Link, Transport } from '../core/transport.js'
 import type { TabSharing } from '../core/types.js'
 
+/** Where the connection is that tabs share. */
 export interface SharedOptions {
   /** Makes the worker that the hub is in; absent, or where the browser has none: the hub is in one of the tabs. */
   worker?: (() => SharedWorker) | undefined
