@@ -15,7 +15,8 @@ export interface Site {
   /** Opens a page of a person, at another host where `query.host` names it; what it says to the console as an error, and what it throws, is in `errors`. */
   open(person: BrowserContext, query: Record<string, string>): Promise<Page>
   readonly errors: string[]
-  /** Answers the requests for `/hold`, which wait for this: a page that makes one in step is blocked. */
+  /** How many requests for `/hold` wait for `release`: a page that makes one in step is blocked. */
+  held(): number
   release(): void
   close(): Promise<void>
 }
@@ -53,6 +54,7 @@ export async function openSite(): Promise<Site> {
     origin,
     browser,
     errors,
+    held: () => held.size,
     release,
     async person(token) {
       const person = await browser.newContext()

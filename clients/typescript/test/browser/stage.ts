@@ -26,7 +26,7 @@ let people = 0
 
 export async function openStage(settings: readonly string[] = []): Promise<Stage> {
   const site = await openSite()
-  const server = await startServer([`origins=${site.origin}`, 'heartbeat_ms=500', 'sign_in_rate=100000', ...settings])
+  const server = await startServer([`origins=${site.origin}`, 'heartbeat_ms=1000', 'sign_in_rate=100000', ...settings])
   const relay = await startRelay(server.url)
   const clients: Client[] = []
   const stranger = (): Client => {

@@ -160,15 +160,18 @@ describe.each(['leader', 'worker'])('tabs that share by a %s', (tabs) => {
   })
 
   test('a tab that is busy does not hold up another', async () => {
-    const { id: run } = await ada.client.call('run.start', { crew: 'review', inputs: { name: 'notes.md', page: '# Notes\n\nSome words.\n' } })
     // The first leads, the second is busy, and the third reads.
-    const pages = [await open({ tabs, live: '' }), await open({ tabs, live: '', run }), await open({ tabs, live: '', run })]
-    for (const page of pages) await live(page)
+    const pages = [await open({ tabs, live: '' })]
+    await live(pages[0]!)
+    const { id: run } = await ada.client.call('run.start', { crew: 'review', inputs: { name: 'notes.md', page: '# Notes\n\nSome words.\n' } })
+    pages.push(await open({ tabs, live: '', run }), await open({ tabs, live: '', run }))
+    await until('events come', () => pages[1]!.evaluate(() => globalThis.page.log().offset), (now) => now > 0)
     const work = pages[1]!.evaluate(() => {
       const held = new XMLHttpRequest()
       held.open('GET', '/hold', false)
       held.send()
     })
+    await until('it is blocked', stage.site.held, (held) => held === 1)
     await until('the run ends for who reads', () => pages[2]!.evaluate(() => globalThis.page.log().done), (done) => done)
     stage.site.release()
     await work
