@@ -12,6 +12,8 @@ export interface Page {
   asked: string[]
   /** Where its connection stood, one after another. */
   stood: string[]
+  /** How many calls are kept beyond a reload by now. */
+  kept(): Promise<number>
   /** Whether this page may evaluate text. */
   evaluates: boolean
 }
@@ -59,6 +61,16 @@ async function follow(run: string): Promise<void> {
 }
 if (run !== null) void follow(run)
 
+const kept = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const opening = indexedDB.open(`crewline:${query.get('url')}`)
+    opening.onerror = () => reject(opening.error)
+    opening.onsuccess = () => {
+      const counting = opening.result.transaction('outbox').objectStore('outbox').count()
+      counting.onsuccess = () => resolve(counting.result)
+    }
+  })
+
 let evaluates = true
 try {
   Function('return 1')
@@ -72,6 +84,7 @@ const page: Page = {
   presence,
   asked,
   stood,
+  kept,
   evaluates,
   log() {
     const frames = stored()

@@ -165,11 +165,13 @@ test('what was called offline survives a reload, and happens once', async () => 
   await page.evaluate(() => void globalThis.page.client.call('record.create', { collection: 'campaigns', data: { name: 'Kept', topic: 'x', status: 'draft' } }).catch(() => {}))
   const waiting = (): Promise<string[]> => page.evaluate(() => globalThis.page.client.outbox.get().map(({ op }) => op))
   await until('it waits', waiting, (ops) => ops.length === 1)
+  await until('it is kept', () => page.evaluate(() => globalThis.page.kept()), (kept) => kept === 1)
   await page.reload()
   await until('it waits after the reload', waiting, (ops) => ops.length === 1)
   await page.evaluate(() => globalThis.page.client.connect())
   stage.relay.refuses = false
   await until('it is sent', waiting, (ops) => ops.length === 0)
+  await until('it is not kept any more', () => page.evaluate(() => globalThis.page.kept()), (kept) => kept === 0)
   const { items } = await ada.client.call('record.list', { collection: 'campaigns', filter: { field: 'name', eq: 'Kept' } })
   expect(items).toHaveLength(1)
 })
