@@ -3,10 +3,8 @@ import type { Fault, FaultCode, Retry } from '../protocol.js'
 /** What `CrewlineError.code` may be: a fault of the server, or one that the client finds by itself. */
 export type ErrorCode =
   | FaultCode
-  /** No server answers at this address. */
+  /** No server answers at this address, or it refuses this page's origin: a browser does not tell which. */
   | 'unreachable'
-  /** Something answers, and it is no Crewline server, or it refuses this page's origin. A browser does not tell which. */
-  | 'refused'
   /** The call's signal was aborted. */
   | 'aborted'
   /** The server sent what this client can't read. */

@@ -43,9 +43,9 @@ export interface OptimisticCache {
    * Merges fields into the row with this `id`, wherever it is cached: a record's `data` key by key, other nouns' fields. `null` takes a field
    * away. `id`, `revision` and `collection` stay. A list whose `filter` no longer takes the row in drops it, and one whose filter now does gains it.
    */
-  patch(change: { id: string } & object, noun?: string): void
+  patch<Change extends { id: string }>(change: Change, noun?: string): void
   /** Puts a row into each cached list whose parent and `filter` take it in, or which `where` says, at its place by `sort`. */
-  insert(row: { id: string } & object, where?: (list: Asked['input']) => boolean, noun?: string): void
+  insert<New extends { id: string }>(row: New, where?: (list: Asked['input']) => boolean, noun?: string): void
   /** Takes the row with this `id` out of every cached list. */
   remove(id: string, noun?: string): void
 }
@@ -62,7 +62,7 @@ export function overlay(noun: string, say: (cache: OptimisticCache) => void): Ov
     changes.set(key, earlier ? { ...earlier, apply: (row) => apply(earlier.apply(row)) } : { apply, where })
   }
   say({
-    patch: (change, of = noun) => add(of, change.id, (row) => row && merge(row, change as Row)),
+    patch: (change, of = noun) => add(of, change.id, (row) => row && merge(row, change as { id: string } as Row)),
     insert: (row, where, of = noun) => {
       const at = Date.now()
       add(of, row.id, (there) => there ?? { revision: 0, created_at: at, updated_at: at, ...row }, where)

@@ -9,7 +9,7 @@ import WebSocket from 'ws'
 import { webSocketTransport } from '../../src/core/websocket.js'
 import type { Transport } from '../../src/core/transport.js'
 
-const BINARY = process.env.CREWLINE_BIN ?? fileURLToPath(new URL('../../../../target/debug/crewline', import.meta.url))
+export const BINARY = process.env.CREWLINE_BIN ?? fileURLToPath(new URL('../../../../target/debug/crewline', import.meta.url))
 
 export interface Server {
   /** `http://127.0.0.1:PORT` */
