@@ -1,7 +1,9 @@
 //! A node in memory and a peer that speaks frames, for tests in simulated time.
 
 pub(crate) mod crews;
+pub(crate) mod desk;
 pub(crate) mod openai;
+pub(crate) mod scripted;
 
 use std::{
     net::IpAddr,

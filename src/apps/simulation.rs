@@ -11,6 +11,9 @@ use serde_saphyr::Spanned;
 use super::{Crew, Files, Problem, yaml};
 
 const FILE: &str = "simulation.yaml";
+/// What comes of a task without being handed to anyone.
+const CHECKS: &[&str] = &["guardrail", "convert"];
+const GUARDRAIL: &str = "/guardrail";
 
 /// What the simulated model answers.
 #[derive(Debug, Clone, Default)]
@@ -81,10 +84,17 @@ pub(super) fn read(files: &Files, crews: &BTreeMap<String, Crew>, problems: &mut
         let mut steps_of = BTreeMap::new();
         for (task, steps) in tasks {
             // A crew that has problems of its own is not there; its tasks are not missed for that.
-            if crew.is_some_and(|crew| !crew.tasks.iter().any(|known| known.name == task)) {
-                problems.push(Problem::at(FILE, 1, 1, format!("crew `{crew_name}` has no task `{task}`")));
+            if let Some(why) = crew.and_then(|crew| unknown(crew, &task)) {
+                problems.push(Problem::at(FILE, 1, 1, format!("crew `{crew_name}` has no {why}")));
             }
             for step in &steps {
+                for call in &step.calls {
+                    if let Err(error) = templates(&environment, &call.input) {
+                        let at = step.say.referenced;
+                        let message = format!("a template in the arguments of `{}` for `{task}` is wrong: {error}", call.tool);
+                        problems.push(Problem::at(FILE, at.line(), at.column(), message));
+                    }
+                }
                 if let Err(error) = environment.template_from_str(&step.say.value) {
                     let within = u64::try_from(error.line().unwrap_or(1)).unwrap_or(1);
                     let line = step.say.referenced.line() + within;
@@ -113,22 +123,95 @@ pub(super) fn read(files: &Files, crews: &BTreeMap<String, Crew>, problems: &mut
 }
 
 impl Simulation {
-    /// The answer to the model call with this number (from 0) for a task. Where no tools may be called any more, and when the answers
-    /// have run out, it is the last.
+    /// The answer to the model call with this number (from 0) for a task, or, after `/`, for what came of it. Where no tools may be called
+    /// any more, and when the answers have run out, it is the last. Where there is none, it says that it is simulated, in this form.
     ///
     /// # Errors
     /// What is wrong with the template, over these facts.
-    pub fn answer(&self, crew: &str, task: &str, call: usize, may_call: bool, facts: &Value) -> Result<Said, String> {
+    pub fn answer(&self, crew: &str, task: &str, call: usize, may_call: bool, form: Option<&Value>, facts: &Value) -> Result<Said, String> {
         let Some(steps) = self.answers.get(crew).and_then(|tasks| tasks.get(task)).filter(|steps| !steps.is_empty()) else {
-            let text = format!(
-                "Simulated: this is where a model would hand in `{task}`. Name a model in the settings, or write its answers into simulation.yaml."
-            );
+            let text = match form {
+                Some(_) if task.ends_with(GUARDRAIL) => r#"{"valid": true, "feedback": null}"#.to_owned(),
+                Some(schema) => example(schema).to_string(),
+                None => format!(
+                    "Simulated: this is where a model would hand in `{task}`. Name a model in the settings, or write its answers into simulation.yaml."
+                ),
+            };
             return Ok(Said { text, calls: Vec::new() });
         };
         let last = steps.len() - 1;
         let step = &steps[if may_call { call.min(last) } else { last }];
-        let text = environment().render_str(&step.say, facts).map_err(|error| format!("the template for task `{task}`: {error:#}"))?;
-        Ok(Said { text, calls: step.calls.clone() })
+        let environment = environment();
+        let wrong = |error: minijinja::Error| format!("the template for task `{task}`: {error:#}");
+        let text = environment.render_str(&step.say, facts).map_err(wrong)?;
+        let calls =
+            step.calls.iter().map(|call| Ok(SaidCall { tool: call.tool.clone(), input: filled(&environment, &call.input, facts)? }));
+        Ok(Said { text, calls: calls.collect::<Result<_, _>>().map_err(wrong)? })
+    }
+}
+
+/// Why there is nothing of this name in a crew: a task, or after `/` an agent to whom its work may be handed, or a check of it.
+fn unknown(crew: &Crew, name: &str) -> Option<String> {
+    let (task, of) = name.split_once('/').map_or((name, None), |(task, of)| (task, Some(of)));
+    if !crew.tasks.iter().any(|known| known.name == task) {
+        return Some(format!("task `{task}`"));
+    }
+    let of = of.filter(|of| !CHECKS.contains(of) && !crew.agents.contains_key(*of))?;
+    Some(format!("agent `{of}`, to whom work on task `{task}` could be handed"))
+}
+
+/// A call's arguments: their texts are templates too, and one that is `{{ … }}` alone is what that says, whatever its type.
+fn filled(environment: &Environment<'_>, input: &Value, facts: &Value) -> Result<Value, minijinja::Error> {
+    Ok(match input {
+        Value::String(text) => {
+            let alone = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).filter(|inner| !inner.contains("{{"));
+            match alone {
+                Some(expression) => {
+                    let value = environment.compile_expression(expression)?.eval(facts)?;
+                    serde_json::to_value(value).unwrap_or_default()
+                }
+                None => environment.render_str(text, facts)?.into(),
+            }
+        }
+        Value::Array(values) => values.iter().map(|value| filled(environment, value, facts)).collect::<Result<_, _>>()?,
+        Value::Object(values) => {
+            let values = values.iter().map(|(key, value)| Ok((key.clone(), filled(environment, value, facts)?)));
+            Value::Object(values.collect::<Result<_, minijinja::Error>>()?)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => input.clone(),
+    })
+}
+
+/// Whether all texts in a call's arguments are templates.
+fn templates(environment: &Environment<'_>, input: &Value) -> Result<(), minijinja::Error> {
+    match input {
+        Value::String(text) => environment.template_from_str(text).map(|_| ()),
+        Value::Array(values) => values.iter().try_for_each(|value| templates(environment, value)),
+        Value::Object(values) => values.values().try_for_each(|value| templates(environment, value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
+}
+
+/// The least that a schema asks for.
+fn example(schema: &Value) -> Value {
+    if let Some(value) = schema.get("const").or_else(|| schema.get("default")).or_else(|| schema["enum"].get(0)) {
+        return value.clone();
+    }
+    let kind = schema["type"].as_str().or_else(|| schema["type"].get(0)?.as_str());
+    match kind {
+        Some("string") => "simulated".into(),
+        Some("integer") => schema["minimum"].as_i64().unwrap_or(0).into(),
+        Some("number") => schema["minimum"].as_f64().unwrap_or(0.0).into(),
+        Some("boolean") => false.into(),
+        Some("array") => {
+            let least = schema["minItems"].as_u64().unwrap_or(0);
+            (0..least.min(16)).map(|_| example(&schema["items"])).collect()
+        }
+        Some("object") => {
+            let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            Value::Object(required.map(|name| (name.to_owned(), example(&schema["properties"][name]))).collect())
+        }
+        _ => Value::Null,
     }
 }
 
@@ -138,4 +221,32 @@ fn environment() -> Environment<'static> {
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     environment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn arguments_are_templates_that_keep_their_types() {
+        let facts = json!({"inputs": {"name": "a"}, "tools": {"record.create": {"id": "r1", "score": 7}}});
+        let input = json!({"id": "{{ tools['record.create'].id }}", "data": {"score": "{{ tools['record.create'].score + 1 }}",
+            "title": "About {{ inputs.name }}", "n": 3, "list": ["{{ inputs.name }}{{ inputs.name }}"]}});
+        let expected = json!({"id": "r1", "data": {"score": 8, "title": "About a", "n": 3, "list": ["aa"]}});
+        assert_eq!(filled(&environment(), &input, &facts).unwrap(), expected);
+        assert!(filled(&environment(), &json!("{{ tools.none.id }}"), &facts).is_err());
+        assert!(templates(&environment(), &json!({"a": ["{{ "]})).is_err());
+    }
+
+    #[test]
+    fn an_example_fits_its_schema() {
+        let schema = json!({"type": "object", "required": ["a", "b", "c", "d"], "properties": {
+            "a": {"type": "integer", "minimum": 3}, "b": {"enum": ["x", "y"]}, "e": {"type": "string"},
+            "c": {"type": "array", "minItems": 2, "items": {"type": "object", "required": ["f"], "properties": {"f": {"type": ["boolean", "null"]}}}},
+            "d": {"type": "string"}}});
+        let example = example(&schema);
+        assert_eq!(example, json!({"a": 3, "b": "x", "c": [{"f": false}, {"f": false}], "d": "simulated"}));
+        assert!(crate::apps::Schema::new(&schema).unwrap().fits(&example));
+    }
 }

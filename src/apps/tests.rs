@@ -108,7 +108,7 @@ fn every_answer_can_be_given_with_figures_and_without() {
         let mut tasks = serde_json::Map::new();
         for task in &app.crews["review"].tasks {
             let facts = serde_json::json!({"inputs": {"name": "a.html"}, "tools": tools, "tasks": tasks});
-            let said = app.simulation.answer("review", &task.name, usize::MAX, true, &facts).unwrap();
+            let said = app.simulation.answer("review", &task.name, usize::MAX, true, None, &facts).unwrap();
             assert!(said.calls.is_empty() && !said.text.trim().is_empty(), "{}", task.name);
             tasks.insert(task.name.clone(), said.text.into());
         }

@@ -1,33 +1,38 @@
 //! One attempt at a run: from its lease to its end, or to the moment when someone else must go on.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    collections::HashMap,
+    sync::{Arc, Mutex},
 };
 
 use crewline_protocol::{
-    event::{RunEvent, Usage},
     fault::{Fault, FaultCode},
     operations::run::CancelMode,
     value::RunId,
 };
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 use tracing::{info, warn};
 
 use super::{
-    history::{History, TaskHistory},
+    branches::Branches,
+    budget,
+    flow::perform,
+    history::History,
     log::{self, Written},
     models::Models,
-    read,
-    task::{Counters, Stage, Stopped, Work, never},
+    prompt, read,
+    stage::{Counters, Paces, Spent, Stage, lock, never},
     tools::{ToolContext, Toolbox},
 };
 use crate::{
-    apps::fill,
+    apps::{App, Manager, Process},
     context::Services,
     hub::Mailbox,
     leases::{self, Assigned},
-    runs::End,
+    runs::{End, RunRow},
     store::StoreError,
 };
 
@@ -67,35 +72,29 @@ pub(super) async fn execute(means: &Means, assigned: Assigned, mut cut: watch::R
 }
 
 async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cut>) -> Result<Written, StoreError> {
-    let Services { store, hub, apps, clock, settings, .. } = &*means.services;
+    let Services { store, hub, apps, clock, .. } = &*means.services;
     let Assigned { lease, run, head } = assigned;
     let id = run.id;
     let mailbox = Arc::new(Mailbox::default());
     let following = hub.follow(id, &mailbox, 0);
     let history = if run.attempt > 1 { read::history(store, id, head).await? } else { History::default() };
     let (tell, cancel) = watch::channel(run.cancel_mode());
-    let usage = Arc::new(Mutex::new(history.usage));
     let app = apps.version(&run.version, store).await?;
     let (log, writer) = log::open(store.clone(), lease, run.clone());
+    let spent = Arc::new(Mutex::new(Spent { usage: history.usage, warned: history.warned.clone() }));
 
-    let stage = app.filter(|app| app.crews.contains_key(&run.crew)).map(|app| Stage {
-        app,
-        crew: run.crew.clone(),
-        models: means.models.clone(),
-        tools: means.tools.clone(),
-        cx: ToolContext { inputs: Arc::new(run.inputs.0.clone()) },
-        clock: clock.clone(),
-        answer_bytes: settings.answer_bytes as usize,
-        log: log.clone(),
-        cancel: cancel.clone(),
-        counters: Counters { parts: history.parts.into(), calls: history.calls.into() },
-        facts: Mutex::default(),
-        usage: usage.clone(),
-    });
+    let app = app.filter(|app| app.crews.contains_key(&run.crew));
+    let stage = app.map(|app| stage(means, app, &run, history, Shared { log: log.clone(), cancel: cancel.clone(), spent: spent.clone() }));
     let performing = async {
         match &stage {
-            Some(stage) => perform(stage, history.tasks).await,
+            Some((stage, _)) => perform(stage).await,
             None => End::Failed(app_is_gone(&run.crew)),
+        }
+    };
+    let out_of_time = async {
+        match &stage {
+            Some((stage, executed_ms)) => out_of_time(stage, *executed_ms).await,
+            None => std::future::pending().await,
         }
     };
     let writing = writer.run();
@@ -104,6 +103,7 @@ async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cu
         written = &mut writing => return Ok(written),
         end = performing => CutOff::Ended(end),
         () = now(cancel) => CutOff::Ended(End::Cancelled),
+        fault = out_of_time => CutOff::Ended(End::Failed(fault)),
         () = read::tell_cancels(store, &mailbox, &following, id, head, &tell) => CutOff::Left,
         cut = wait_for_cut(cut) => match cut {
             Cut::Lost => return Ok(Written::Lost),
@@ -112,7 +112,7 @@ async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cu
     };
     match cut_off {
         CutOff::Ended(end) => {
-            let usage = *usage.lock().unwrap_or_else(PoisonError::into_inner);
+            let usage = lock(&spent).usage;
             let finishing = log.finish(end, usage, clock.now());
             tokio::select! {
                 written = &mut writing => return Ok(written),
@@ -123,6 +123,60 @@ async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cu
     }
     drop((log, stage));
     Ok(writing.await)
+}
+
+/// What an attempt's stage shares with the rest of it.
+struct Shared {
+    log: log::Log,
+    cancel: watch::Receiver<Option<CancelMode>>,
+    spent: Arc<Mutex<Spent>>,
+}
+
+/// The stage of an attempt, and for how long earlier ones were executed, in milliseconds.
+fn stage(means: &Means, app: Arc<App>, run: &RunRow, history: History, shared: Shared) -> (Stage, i64) {
+    let Services { clock, settings, .. } = &*means.services;
+    let crew = &app.crews[&run.crew];
+    let manager = match &crew.process {
+        Process::Hierarchical { manager: Manager::Model(llm) } => Some(prompt::manager(llm.clone())),
+        Process::Hierarchical { manager: Manager::Agent(_) } | Process::Sequential => None,
+    };
+    let paces = Paces::new(crew, manager.as_ref(), &history, clock.now());
+    let executed_ms = history.executed_ms;
+    let stage = Stage {
+        budget: crew.budget,
+        crew: run.crew.clone(),
+        manager,
+        paces,
+        app,
+        models: means.models.clone(),
+        tools: means.tools.clone(),
+        cx: ToolContext { inputs: Arc::new(run.inputs.0.clone()) },
+        clock: clock.clone(),
+        answer_bytes: settings.answer_bytes as usize,
+        log: shared.log,
+        cancel: shared.cancel,
+        branches: Branches::new(),
+        counters: Counters { parts: history.parts.into(), calls: history.calls.into() },
+        facts: Mutex::default(),
+        spent: shared.spent,
+        cache: Mutex::default(),
+        past: Mutex::new(history.works),
+        ending: watch::Sender::new(false),
+    };
+    (stage, executed_ms)
+}
+
+/// Tells when the run's time runs out, and comes to its end when it has.
+async fn out_of_time(stage: &Stage, executed_ms: i64) -> Fault {
+    let Some((low, out)) = budget::time_left(stage.budget, executed_ms) else { return std::future::pending().await };
+    let begun = Instant::now();
+    let most = stage.budget.duration_ms.unwrap_or_default();
+    sleep_until(begun + low).await;
+    if lock(&stage.spent).warned.insert("duration_ms".to_owned()) {
+        stage.log.put(&[budget::warning("duration_ms", most - most / 5, most, stage.now())]).await;
+    }
+    sleep_until(begun + out).await;
+    budget::out_of_time(most)
 }
 
 enum CutOff {
@@ -150,70 +204,6 @@ fn app_is_gone(crew: &str) -> Fault {
     never(FaultCode::Internal, message)
 }
 
-/// Does the crew's tasks, going on from what the log says has been done.
-async fn perform(stage: &Stage, mut done: BTreeMap<String, TaskHistory>) -> End {
-    let Some(crew) = stage.app.crews.get(&stage.crew) else { return End::Failed(app_is_gone(&stage.crew)) };
-    let mut outputs: Vec<String> = Vec::new();
-    for (place, task) in crew.tasks.iter().enumerate() {
-        let Some(agent) = task.agent.as_ref().and_then(|agent| crew.agents.get(agent)) else { continue };
-        let work = Work { id: format!("task-{}", place + 1), task, agent };
-        let begun = done.remove(&work.id);
-        let role = fill(agent.role.trim(), &stage.cx.inputs);
-        let report = |part: usize, message: String| RunEvent::ProgressReported {
-            at: stage.now(),
-            fraction: (place + part) as f64 / crew.tasks.len() as f64,
-            message,
-        };
-        if begun.is_none() {
-            if stage.go_on().is_err() {
-                return End::Cancelled;
-            }
-            let (id, name, agent_name) = (work.id.clone(), task.name.clone(), agent.name.clone());
-            let started = RunEvent::TaskStarted { at: stage.now(), task: id, name, agent: agent_name, parent: None };
-            stage.log.put(&[started, report(0, format!("{role} begins {}", task.name))]).await;
-        }
-        let begun = begun.unwrap_or_default();
-        stage.remember(&begun);
-        let finished = begun.output.clone();
-        let output = match finished {
-            Some(output) => output,
-            None => match stage.work(&work, &outputs, begun).await {
-                Ok(output) => {
-                    let finished = RunEvent::TaskFinished { at: stage.now(), task: work.id.clone(), output: output.clone() };
-                    let events = [finished, report(1, format!("{role} has finished {}", task.name))];
-                    let fraction = (place + 1) as f64 / crew.tasks.len() as f64;
-                    stage.log.put_progress(&events, fraction, stage.used(), stage.now()).await;
-                    output
-                }
-                Err(Stopped::Cancelled) => return End::Cancelled,
-                Err(Stopped::Failed(fault)) => {
-                    stage.log.put(&[RunEvent::TaskFailed { at: stage.now(), task: work.id.clone(), fault: fault.clone() }]).await;
-                    return End::Failed(fault);
-                }
-            },
-        };
-        stage.facts.lock().unwrap_or_else(PoisonError::into_inner).tasks.insert(task.name.clone(), output.clone().into());
-        outputs.push(output);
-    }
-    End::Succeeded(outputs.pop().unwrap_or_default())
-}
-
-impl Stage {
-    /// What the tools of finished calls found.
-    fn remember(&self, done: &TaskHistory) {
-        let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
-        for called in done.answers.iter().flat_map(|answer| &answer.calls) {
-            if let Some(Ok(output)) = &called.outcome {
-                facts.tools.insert(called.tool.clone(), output.clone());
-            }
-        }
-    }
-
-    fn used(&self) -> Usage {
-        *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// A run that an executor holds, as its node's engine knows it.
 pub(super) struct Held {
     pub(super) lease: Option<leases::Lease>,
@@ -222,3 +212,6 @@ pub(super) struct Held {
 
 /// The runs that a node's executors hold.
 pub(super) type HeldRuns = Mutex<HashMap<RunId, Held>>;
+
+#[cfg(test)]
+mod tests;

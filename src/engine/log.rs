@@ -8,7 +8,7 @@ use crewline_protocol::{
     event::{RunEvent, Usage},
     value::{Millis, RunId, encode},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{
     leases::Lease,
@@ -35,6 +35,8 @@ struct Entry {
     events: Vec<Bytes>,
     bytes: usize,
     change: Option<Change>,
+    /// Told when it is written.
+    written: Option<oneshot::Sender<()>>,
     /// Its share of the bytes that may wait, given back when it is written.
     _room: OwnedSemaphorePermit,
 }
@@ -76,25 +78,34 @@ pub(super) fn open(store: Store, lease: Lease, run: RunRow) -> (Log, Writer) {
 impl Log {
     /// Puts events that belong together: they are written in one commit.
     pub(super) async fn put(&self, events: &[RunEvent]) {
-        self.enter(events, None).await;
+        self.enter(events, None, None).await;
+    }
+
+    /// Waits until all that was put before is durable.
+    pub(super) async fn written(&self) {
+        let (written, is_written) = oneshot::channel();
+        self.enter(&[], None, Some(written)).await;
+        if is_written.await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The same, with how far the run has come.
     pub(super) async fn put_progress(&self, events: &[RunEvent], progress: f64, usage: Usage, at: Millis) {
-        self.enter(events, Some(Change::Progressed(progress, usage, at))).await;
+        self.enter(events, Some(Change::Progressed(progress, usage, at)), None).await;
     }
 
     /// Ends the run: its row, its lease and its stream together.
     pub(super) async fn finish(&self, end: End, usage: Usage, at: Millis) {
-        self.enter(&[], Some(Change::Finished(end, usage, at))).await;
+        self.enter(&[], Some(Change::Finished(end, usage, at)), None).await;
     }
 
-    async fn enter(&self, events: &[RunEvent], change: Option<Change>) {
+    async fn enter(&self, events: &[RunEvent], change: Option<Change>, written: Option<oneshot::Sender<()>>) {
         let events: Vec<Bytes> = events.iter().map(|event| encode(event).into()).collect();
         let bytes = events.iter().map(Bytes::len).sum();
         let share = u32::try_from(bytes).unwrap_or(u32::MAX).min(WAITING_BYTES);
         let room = self.room.clone().acquire_many_owned(share).await;
-        let entry = room.ok().map(|room| Entry { events, bytes, change, _room: room });
+        let entry = room.ok().map(|room| Entry { events, bytes, change, written, _room: room });
         let sent = match entry {
             Some(entry) => self.entries.send(entry).await.is_ok(),
             None => false,
@@ -114,7 +125,12 @@ impl Writer {
             let finishes = matches!(batch.last(), Some(Entry { change: Some(Change::Finished(..)), .. }));
             match self.write(&batch).await {
                 Ok(true) if finishes => return Written::Finished,
-                Ok(true) => {}
+                Ok(true) => {
+                    for written in batch.into_iter().filter_map(|entry| entry.written) {
+                        // Whoever waited may have been cut off.
+                        let _ = written.send(());
+                    }
+                }
                 Ok(false) => return Written::Lost,
                 Err(error) => return Written::Failed(error),
             }
@@ -136,6 +152,9 @@ impl Writer {
 
     /// Whether the lease was still held.
     async fn write(&mut self, batch: &[Entry]) -> Result<bool, StoreError> {
+        if batch.iter().all(|entry| entry.events.is_empty() && entry.change.is_none()) {
+            return Ok(true);
+        }
         loop {
             let changed = batch.last().and_then(|entry| entry.change.as_ref()).map(|change| self.changed(change));
             let mut commit = Commit::default().guard(self.lease.guard());
@@ -200,7 +219,7 @@ mod tests {
     async fn entry(bytes: usize, room: &Arc<Semaphore>) -> Entry {
         let event = RunEvent::LogWritten { at: Millis(0), level: LogLevel::Info, message: "x".repeat(bytes), fields: None };
         let events: Vec<Bytes> = vec![encode(&event).into()];
-        Entry { bytes: events[0].len(), events, change: None, _room: room.clone().acquire_many_owned(1).await.unwrap() }
+        Entry { bytes: events[0].len(), events, change: None, written: None, _room: room.clone().acquire_many_owned(1).await.unwrap() }
     }
 
     #[tokio::test]

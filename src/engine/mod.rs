@@ -1,24 +1,35 @@
 //! The engine: executes crews' runs, each under a lease and each in a task of its own. The log is the checkpoint: what an attempt has
 //! written is never made again by the next.
 
+mod branches;
+mod budget;
+mod check;
 mod content;
+mod coworkers;
 mod executor;
+mod flow;
 mod history;
 mod log;
 mod model;
 mod models;
+mod pace;
 mod prompt;
 mod read;
 mod simulated;
-mod task;
+mod speak;
+mod stage;
+mod stopwatch;
+mod talk;
+mod tool_use;
 mod tools;
+mod work;
 
 pub use content::{ContentAnalyze, Figures, analyze};
 pub use model::{Chunk, Message, Model, Request, Scene};
 pub use models::Models;
 pub use read::events;
 pub use simulated::Simulated;
-pub use tools::{Tool, ToolContext, ToolSpec, Toolbox};
+pub use tools::{Effect, Tool, ToolContext, ToolSpec, Toolbox};
 
 use std::{
     collections::HashMap,

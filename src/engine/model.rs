@@ -29,6 +29,8 @@ pub struct Request {
     pub tools: Vec<ToolSpec>,
     /// The JSON Schema of the answer; absent: words.
     pub response_format: Option<Value>,
+    /// The longest answer, in tokens; absent: the model's own.
+    pub max_tokens: Option<u32>,
     /// What the call is about; a model that reads its messages needs none of it.
     pub scene: Scene,
 }
@@ -40,9 +42,9 @@ pub struct Scene {
     pub app: Arc<App>,
     /// The crew.
     pub crew: String,
-    /// The task.
+    /// The task; for what came of it, after `/`: who does it, `guardrail`, or `convert`.
     pub task: String,
-    /// Which model call for the task it is, from 0.
+    /// Which model call for it it is, from 0.
     pub call: usize,
     /// The run's `inputs`, its `tools`' latest results and its `tasks`' outputs, each by name.
     pub facts: Value,

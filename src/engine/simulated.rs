@@ -35,7 +35,7 @@ impl Model for Simulated {
         let scene = &request.scene;
         let simulation = &scene.app.simulation;
         let may_call = !request.tools.is_empty();
-        let said = match simulation.answer(&scene.crew, &scene.task, scene.call, may_call, &scene.facts) {
+        let said = match simulation.answer(&scene.crew, &scene.task, scene.call, may_call, request.response_format.as_ref(), &scene.facts) {
             Ok(said) => said,
             Err(error) => {
                 let fault =

@@ -26,6 +26,17 @@ pub struct ToolSpec {
     pub input_schema: Value,
 }
 
+/// What making a call of a tool again does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It gives the same: a call that was cut off can be made again.
+    Computes,
+    /// It happens once although it is made again, under the key that is made from the call's id.
+    Keyed,
+    /// It may happen twice: a call that was cut off is not made again, and what came of it is not known.
+    Outside,
+}
+
 /// What a tool is given besides its arguments.
 #[derive(Debug, Clone)]
 pub struct ToolContext {
@@ -33,8 +44,12 @@ pub struct ToolContext {
     pub inputs: Arc<Inputs>,
 }
 
-/// A tool that only computes: made again, it gives the same, so that a call that was cut off can be made again.
+/// A tool.
 pub trait Tool: Send + Sync + 'static {
+    /// What making a call again does.
+    fn effect(&self) -> Effect {
+        Effect::Computes
+    }
     /// How a model is told of it.
     fn spec(&self) -> ToolSpec;
     /// Does it.
@@ -70,6 +85,11 @@ impl Toolbox {
     /// How a model is told of the tools that are granted, each once.
     pub fn specs(&self, grants: &[Grant]) -> Vec<ToolSpec> {
         self.0.values().filter(|entry| grants.iter().any(|grant| grant.covers(&entry.spec.name))).map(|entry| entry.spec.clone()).collect()
+    }
+
+    /// What making a call of a tool again does.
+    pub fn effect(&self, tool: &str) -> Effect {
+        self.0.get(tool).map_or(Effect::Computes, |entry| entry.tool.effect())
     }
 
     /// Calls a tool that the agent may use.

@@ -164,6 +164,10 @@ impl Asking {
 
 fn options(request: &Request) -> ChatOptions {
     let options = ChatOptions::default().with_capture_usage(true).with_capture_tool_calls(true).with_capture_content(true);
+    let options = match request.max_tokens {
+        Some(tokens) => options.with_max_tokens(tokens),
+        None => options,
+    };
     match &request.response_format {
         Some(schema) => options.with_response_format(ChatResponseFormat::JsonSpec(JsonSpec::new("answer", schema.clone()))),
         None => options,

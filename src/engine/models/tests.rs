@@ -34,7 +34,7 @@ fn settings(server: &OpenAi, retries: &str) -> Settings {
 
 fn request(messages: Vec<Message>, tools: Vec<ToolSpec>) -> Request {
     let scene = Scene { app: Arc::new(App::built_in()), crew: "review".into(), task: "t".into(), call: 0, facts: Value::Null };
-    Request { messages, tools, response_format: None, scene }
+    Request { messages, tools, response_format: None, max_tokens: None, scene }
 }
 
 fn asked() -> Request {

@@ -1,0 +1,236 @@
+//! One attempt at a run, as its pieces of work see it: what they share, and when they must stop.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crewline_protocol::{
+    event::Usage,
+    fault::{Fault, FaultCode, Retry},
+    operations::run::CancelMode,
+    value::Millis,
+};
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+
+use super::{
+    branches::Branches,
+    budget,
+    history::{History, Past},
+    log::Log,
+    models::Models,
+    pace::Pace,
+    tools::{ToolContext, Toolbox},
+};
+use crate::{
+    apps::{Agent, App, Budget, Crew, Manager, Process},
+    clock::Clock,
+};
+
+/// One attempt at a run.
+pub(super) struct Stage {
+    pub(super) app: Arc<App>,
+    /// The crew's name, which the app knows.
+    pub(super) crew: String,
+    /// The manager that is made, where the crew names none.
+    pub(super) manager: Option<Agent>,
+    pub(super) models: Arc<Models>,
+    pub(super) tools: Toolbox,
+    pub(super) cx: ToolContext,
+    pub(super) clock: Clock,
+    pub(super) answer_bytes: usize,
+    pub(super) budget: Budget,
+    pub(super) log: Log,
+    pub(super) cancel: watch::Receiver<Option<CancelMode>>,
+    pub(super) branches: Branches,
+    pub(super) counters: Counters,
+    pub(super) facts: Mutex<Facts>,
+    pub(super) spent: Arc<Mutex<Spent>>,
+    pub(super) paces: Paces,
+    /// What tools that only compute have given, by the tool and its arguments.
+    pub(super) cache: Mutex<BTreeMap<(String, String), Value>>,
+    /// What earlier attempts have done, until it is gone through again.
+    pub(super) past: Mutex<BTreeMap<String, Past>>,
+    /// Set when the run ends whatever else is going on in it.
+    pub(super) ending: watch::Sender<bool>,
+}
+
+/// How many parts and calls the run has had, over all attempts: their ids go on from there.
+#[derive(Default)]
+pub(super) struct Counters {
+    pub(super) parts: AtomicU64,
+    pub(super) calls: AtomicU64,
+}
+
+/// What the run has found so far: its tools' latest results and its tasks' outputs, by name.
+#[derive(Default)]
+pub(super) struct Facts {
+    pub(super) tools: Map<String, Value>,
+    pub(super) tasks: Map<String, Value>,
+}
+
+/// What the run's models took and cost over all attempts, and which budgets were told to run out.
+#[derive(Default)]
+pub(super) struct Spent {
+    pub(super) usage: Usage,
+    pub(super) warned: std::collections::BTreeSet<String>,
+}
+
+/// How often models may be called.
+pub(super) struct Paces {
+    crew: Option<Pace>,
+    agents: BTreeMap<String, Pace>,
+}
+
+/// Why a piece of work has no output.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// It failed.
+    Failed(Fault),
+    /// Someone asked for the run's end, or it ends because of something else in it.
+    Ended,
+    /// A budget is used up: the run is over.
+    Over(Fault),
+}
+
+impl Paces {
+    /// Those of a crew, after the calls that were made in the last minute.
+    pub(super) fn new(crew: &Crew, manager: Option<&Agent>, history: &History, now: Millis) -> Self {
+        let ago = |at: Millis| std::time::Duration::from_millis(u64::try_from(now.since(at)).unwrap_or(0));
+        let pace = |most: u32, agent: Option<&str>| {
+            let made = history.asked.iter().filter(|(by, _)| agent.is_none_or(|agent| agent == by));
+            Pace::new(most, made.map(|(_, at)| ago(*at)))
+        };
+        let agents = crew.agents.values().chain(manager);
+        let agents = agents.filter_map(|agent| Some((agent.name.clone(), pace(agent.max_rpm?, Some(&agent.name)))));
+        Self { agents: agents.collect(), crew: crew.max_rpm.map(|most| pace(most, None)) }
+    }
+
+    async fn turn(&self, agent: &str) {
+        if let Some(pace) = self.agents.get(agent) {
+            pace.turn().await;
+        }
+        if let Some(pace) = &self.crew {
+            pace.turn().await;
+        }
+    }
+}
+
+impl Stage {
+    pub(super) fn crew(&self) -> &Crew {
+        &self.app.crews[&self.crew]
+    }
+
+    /// Who works on every task, in a hierarchical crew.
+    pub(super) fn managing(&self) -> Option<&Agent> {
+        match &self.crew().process {
+            Process::Sequential => None,
+            Process::Hierarchical { manager: Manager::Agent(name) } => self.crew().agents.get(name),
+            Process::Hierarchical { manager: Manager::Model(_) } => self.manager.as_ref(),
+        }
+    }
+
+    /// What earlier attempts have done of a piece of work; `None` where it has not begun.
+    pub(super) fn past_of(&self, work: &str) -> Option<Past> {
+        let past = lock(&self.past).remove(work)?;
+        let mut facts = lock(&self.facts);
+        for called in past.answers().flat_map(|answer| &answer.calls) {
+            if let Some(Ok(output)) = &called.outcome {
+                facts.tools.insert(called.tool.clone(), output.clone());
+                self.keep(&called.tool, &called.input, output);
+            }
+        }
+        drop(facts);
+        Some(past)
+    }
+
+    /// Stops here where someone asked for the run's end.
+    pub(super) fn go_on(&self) -> Result<(), Stopped> {
+        if self.cancel.borrow().is_some() || *self.ending.borrow() { Err(Stopped::Ended) } else { Ok(()) }
+    }
+
+    /// Waits until a model may be called for this agent.
+    pub(super) async fn may_ask(&self, agent: &str) -> Result<(), Stopped> {
+        self.go_on()?;
+        tokio::select! {
+            () = self.paces.turn(agent) => {}
+            () = self.told_to_end() => {}
+        }
+        self.go_on()?;
+        let usage = lock(&self.spent).usage;
+        budget::check(self.budget, usage).map_err(|fault| {
+            self.ending.send_replace(true);
+            Stopped::Over(fault)
+        })
+    }
+
+    /// Comes to its end when the run is to end, however gracefully.
+    pub(super) async fn told_to_end(&self) {
+        let mut cancel = self.cancel.clone();
+        tokio::select! {
+            Ok(_) = cancel.wait_for(Option::is_some) => {}
+            () = self.ends() => {}
+        }
+    }
+
+    /// Comes to its end when the run ends whatever else is going on in it.
+    pub(super) async fn ends(&self) {
+        // The sender is here.
+        let _ = self.ending.subscribe().wait_for(|ending| *ending).await;
+    }
+
+    /// Counts what a model call took; what is to be told of budgets comes back.
+    pub(super) fn spend(&self, usage: Usage) -> Vec<crewline_protocol::RunEvent> {
+        let mut spent = lock(&self.spent);
+        spent.usage += usage;
+        let warnings = budget::warnings(self.budget, spent.usage, self.now());
+        warnings.into_iter().filter(|(name, _)| spent.warned.insert((*name).to_owned())).map(|(_, warning)| warning).collect()
+    }
+
+    pub(super) fn used(&self) -> Usage {
+        lock(&self.spent).usage
+    }
+
+    /// Keeps what a tool has given.
+    pub(super) fn keep(&self, tool: &str, input: &Value, output: &Value) {
+        lock(&self.cache).insert((tool.to_owned(), input.to_string()), output.clone());
+    }
+
+    /// What a tool has given these arguments before.
+    pub(super) fn kept(&self, tool: &str, input: &Value) -> Option<Value> {
+        lock(&self.cache).get(&(tool.to_owned(), input.to_string())).cloned()
+    }
+
+    /// What the run has found, as one piece of work sees it: what its own tools gave comes before what others' did.
+    pub(super) fn facts(&self, own: &Map<String, Value>) -> Value {
+        let facts = lock(&self.facts);
+        let mut tools = facts.tools.clone();
+        tools.extend(own.clone());
+        json!({"inputs": *self.cx.inputs, "tools": tools, "tasks": facts.tasks})
+    }
+
+    pub(super) fn next_part(&self) -> String {
+        format!("part-{}", self.counters.parts.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    pub(super) fn next_call(&self) -> String {
+        format!("call-{}", self.counters.calls.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        self.clock.now()
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A fault after which the same would fail again.
+pub(super) fn never(code: FaultCode, message: String) -> Fault {
+    Fault { retry: Retry::Never, ..Fault::new(code, message) }
+}

@@ -1,0 +1,139 @@
+//! A conversation: model calls and tool calls in turn, until the model has answered.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Mutex,
+    time::Duration,
+};
+
+use crewline_protocol::{
+    event::{LogLevel, RunEvent},
+    fault::{Fault, FaultCode},
+};
+use serde_json::{Map, Value};
+
+use super::{
+    coworkers,
+    history::{Answered, Turn, failed_fields},
+    model::Message,
+    prompt,
+    stage::{Stage, Stopped, lock, never},
+    tools::ToolSpec,
+    work::Work,
+};
+
+/// A conversation about a piece of work.
+pub(super) struct Talk<'a> {
+    pub(super) stage: &'a Stage,
+    pub(super) work: &'a Work<'a>,
+    /// What earlier attempts have finished of it.
+    past: VecDeque<Turn>,
+    /// How many answers there were.
+    pub(super) answers: usize,
+    /// How many judgements and conversions came of it.
+    pub(super) asides: usize,
+    /// The latest results of its tools, by name.
+    pub(super) found: Map<String, Value>,
+    /// Parts and calls that have begun and not ended.
+    pub(super) open_parts: Vec<String>,
+    pub(super) open_calls: Mutex<BTreeSet<String>>,
+}
+
+impl<'a> Talk<'a> {
+    pub(super) fn new(stage: &'a Stage, work: &'a Work<'a>, past: VecDeque<Turn>) -> Self {
+        Self { stage, work, past, answers: 0, asides: 0, found: Map::new(), open_parts: Vec::new(), open_calls: Mutex::default() }
+    }
+
+    /// From an opening to an answer, within the agent's time.
+    pub(super) async fn execute(&mut self, opening: Vec<Message>, format: Option<&Value>) -> Result<String, Stopped> {
+        let Work { name, agent, time, .. } = self.work;
+        let Some(seconds) = agent.max_execution_time_s else { return self.until_answered(opening, format).await };
+        match time.within(Duration::from_secs(seconds), self.until_answered(opening, format)).await {
+            Some(done) => done,
+            None => {
+                let message = format!("`{name}` was not done within {seconds} s, the `max_execution_time` of agent `{}`", agent.name);
+                Err(self.failed(never(FaultCode::Timeout, message)).await)
+            }
+        }
+    }
+
+    /// One question, one answer, without tools.
+    pub(super) async fn ask(&mut self, messages: Vec<Message>, format: &Value) -> Result<String, Stopped> {
+        Ok(self.next(messages, Vec::new(), Some(format)).await?.text)
+    }
+
+    async fn until_answered(&mut self, mut messages: Vec<Message>, format: Option<&Value>) -> Result<String, Stopped> {
+        let specs = self.specs();
+        for made in 0.. {
+            // When the limit is reached there is one more call, without tools, that must answer.
+            let last = made >= self.work.agent.max_iter;
+            if last && !specs.is_empty() {
+                messages.push(Message::User(prompt::MUST_ANSWER.to_owned()));
+            }
+            let tools = if last { Vec::new() } else { specs.clone() };
+            let answer = self.next(messages.clone(), tools, format).await?;
+            if answer.calls.is_empty() {
+                return self.not_empty(answer.text);
+            }
+            let calls = self.use_tools(answer.calls).await?;
+            let named = calls.iter().map(|called| (called.call.clone(), called.tool.clone(), called.input.clone()));
+            messages.push(Message::Assistant { text: answer.text, calls: named.collect() });
+            messages.extend(calls.into_iter().map(|called| {
+                let result = called.outcome.as_ref().map(prompt::result).unwrap_or_default();
+                Message::Tool { call: called.call, result }
+            }));
+        }
+        unreachable!("the last call has no tools, so that its answer calls none")
+    }
+
+    fn not_empty(&self, answer: String) -> Result<String, Stopped> {
+        if answer.trim().is_empty() {
+            let message = format!("the model answered task `{}` with nothing", self.work.name);
+            return Err(Stopped::Failed(never(FaultCode::Internal, message)));
+        }
+        Ok(answer)
+    }
+
+    /// The tools that the agent has here.
+    fn specs(&self) -> Vec<ToolSpec> {
+        let mut specs = self.stage.tools.specs(self.work.grants);
+        specs.extend(coworkers::specs(&self.work.coworkers, &self.stage.cx.inputs));
+        specs
+    }
+
+    /// The next answer: of an earlier attempt, or of the model.
+    async fn next(&mut self, messages: Vec<Message>, tools: Vec<ToolSpec>, format: Option<&Value>) -> Result<Answered, Stopped> {
+        let answer = match self.past.pop_front() {
+            Some(Turn::Answered(answer)) => answer,
+            Some(Turn::Failed(fault)) => return Err(Stopped::Failed(fault)),
+            None => {
+                self.stage.may_ask(&self.work.agent.name).await?;
+                match self.speak(messages, tools, format).await {
+                    Err(Stopped::Failed(fault)) => return Err(self.failed(fault).await),
+                    spoken => spoken?,
+                }
+            }
+        };
+        self.answers += 1;
+        Ok(answer)
+    }
+
+    /// Whether an earlier attempt has gone on after the tool calls of the last answer.
+    pub(super) fn went_on(&self) -> bool {
+        !self.past.is_empty()
+    }
+
+    /// Ends what has begun, and writes down that the execution failed: the next attempt goes on after it.
+    async fn failed(&mut self, fault: Fault) -> Stopped {
+        let at = self.stage.now();
+        let parts = std::mem::take(&mut self.open_parts).into_iter().map(|part| RunEvent::TextFinished { at, part });
+        let calls = std::mem::take(&mut *lock(&self.open_calls)).into_iter();
+        let calls = calls.map(|call| RunEvent::ToolFailed { at, call, fault: fault.clone() });
+        let mut events: Vec<RunEvent> = parts.chain(calls).collect();
+        let message = format!("{} failed at `{}`: {}", self.work.agent.name, self.work.name, fault.message);
+        let fields = Some(failed_fields(&self.work.id, &fault));
+        events.push(RunEvent::LogWritten { at, level: LogLevel::Warn, message, fields });
+        self.stage.log.put(&events).await;
+        Stopped::Failed(fault)
+    }
+}
