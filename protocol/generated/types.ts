@@ -233,7 +233,7 @@ export type CollectionGet = {
   id: string,
 };
 
-/** Lists collections, by `id` unless `sort` says otherwise, which is the order in which they were made. */
+/** Lists collections, by `id` unless `sort` says otherwise, which is about the order in which they were made. */
 export type CollectionList = {
   /** Which; absent: all. */
   filter?: Filter,
@@ -414,7 +414,7 @@ export type InvitationGet = {
   id: string,
 };
 
-/** Lists invitations, by `id` unless `sort` says otherwise, which is the order in which they were made. */
+/** Lists invitations, by `id` unless `sort` says otherwise, which is about the order in which they were made. */
 export type InvitationList = {
   /** Which; absent: all. */
   filter?: Filter,
@@ -539,7 +539,7 @@ export type MemberGet = {
   id: string,
 };
 
-/** Lists members, by `id` unless `sort` says otherwise, which is the order in which they were made. */
+/** Lists members, by `id` unless `sort` says otherwise, which is about the order in which they were made. */
 export type MemberList = {
   /** Which; absent: all. */
   filter?: Filter,
@@ -630,7 +630,7 @@ export type MessageGet = {
   id: string,
 };
 
-/** Lists messages, by `id` unless `sort` says otherwise, which is the order in which they were made. */
+/** Lists messages, by `id` unless `sort` says otherwise, which is about the order in which they were made. */
 export type MessageList = {
   /** Where they are. */
   session_id: string,
@@ -775,7 +775,7 @@ export type RecordGet = {
   id: string,
 };
 
-/** Lists records, by `id` unless `sort` says otherwise, which is the order in which they were made. */
+/** Lists records, by `id` unless `sort` says otherwise, which is about the order in which they were made. */
 export type RecordList = {
   /** Where they are. */
   collection: string,
@@ -1121,7 +1121,7 @@ export type RunGet = {
   id: string,
 };
 
-/** Lists runs, by `id` unless `sort` says otherwise, which is the order in which they were made. */
+/** Lists runs, by `id` unless `sort` says otherwise, which is about the order in which they were made. */
 export type RunList = {
   /** Which; absent: all. */
   filter?: Filter,
@@ -1223,7 +1223,7 @@ export type SessionGet = {
   id: string,
 };
 
-/** Lists sessions, by `id` unless `sort` says otherwise, which is the order in which they were made. */
+/** Lists sessions, by `id` unless `sort` says otherwise, which is about the order in which they were made. */
 export type SessionList = {
   /** Which; absent: all. */
   filter?: Filter,
@@ -1397,7 +1397,7 @@ export type WorkspaceGet = {
   id: string,
 };
 
-/** Lists workspaces, by `id` unless `sort` says otherwise, which is the order in which they were made. */
+/** Lists workspaces, by `id` unless `sort` says otherwise, which is about the order in which they were made. */
 export type WorkspaceList = {
   /** Which; absent: all. */
   filter?: Filter,

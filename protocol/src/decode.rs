@@ -148,7 +148,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     fn deserialize_enum<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, Mismatch> {
         match self.head()? {
             Head::Text(text) => visitor.visit_enum(Decoder::text(text)?.into_deserializer()),
-            Head::Map(1) => self.inside(|decoder| visitor.visit_enum(Tagged { decoder })),
+            Head::Map(1) => self.inside(|decoder| visitor.visit_enum(Tagged { decoder, name: String::new() })),
             other => Decoder::refuse(other, &"one of its variants"),
         }
     }
@@ -215,12 +215,18 @@ impl<'de> MapAccess<'de> for Entries<'_, 'de> {
 /// A variant with content: a map of one entry, `{variant: content}`.
 struct Tagged<'d, 'de> {
     decoder: &'d mut Decoder<'de>,
+    /// The variant, as it is named on the wire.
+    name: String,
 }
 
 impl<'de> EnumAccess<'de> for Tagged<'_, 'de> {
     type Error = Mismatch;
     type Variant = Self;
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Mismatch> {
+    fn variant_seed<V: DeserializeSeed<'de>>(mut self, seed: V) -> Result<(V::Value, Self), Mismatch> {
+        let mut key = self.decoder.rest;
+        if let Ok(Head::Text(text)) = pack::head(&mut key) {
+            self.name = String::from_utf8_lossy(text).into_owned();
+        }
         Ok((seed.deserialize(&mut *self.decoder)?, self))
     }
 }
@@ -231,7 +237,7 @@ impl<'de> VariantAccess<'de> for Tagged<'_, 'de> {
         de::Deserialize::deserialize(self.decoder)
     }
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Mismatch> {
-        seed.deserialize(self.decoder)
+        seed.deserialize(self.decoder).map_err(|mismatch| mismatch.under(Step::Key(self.name)))
     }
     fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Mismatch> {
         self.decoder.deserialize_tuple(length, visitor)

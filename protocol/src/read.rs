@@ -33,7 +33,7 @@ pub struct Sort {
     pub field: String,
     /// Whether the greatest comes first.
     #[garde(skip)]
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, deserialize_with = "crate::value::nil_as_absent", skip_serializing_if = "std::ops::Not::not")]
     #[ts(optional, as = "Option<bool>")]
     pub descending: bool,
 }

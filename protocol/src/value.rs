@@ -195,6 +195,14 @@ impl Millis {
     }
 }
 
+/// Decodes a field that may be left out, and for which `nil` is the same.
+///
+/// # Errors
+/// As the type's own.
+pub fn nil_as_absent<'de, D: serde::Deserializer<'de>, T: Default + serde::Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
 /// Encodes a value as MessagePack with named fields, the form of every body on the wire.
 ///
 /// # Panics

@@ -35,6 +35,12 @@ impl Remote {
         }
         self.connect().await
     }
+    /// A connected client on which nobody is signed in.
+    pub(crate) async fn connect_as_nobody(&self) -> Result<Client, Failure> {
+        let client = Client::builder(&self.url).program("crewline", env!("CARGO_PKG_VERSION")).build()?;
+        client.connect().await?;
+        Ok(client)
+    }
     /// A connected client, signed in where one says who one is.
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {
         let builder = Client::builder(&self.url).program("crewline", env!("CARGO_PKG_VERSION"));

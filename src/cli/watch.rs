@@ -6,7 +6,7 @@ use clap::Args;
 use crewline_client::{
     Client, State, Update, Watch as Live,
     protocol::{
-        Operation,
+        OPERATIONS, Operation,
         live::{LiveChange, Row},
         noun,
         operations::record,
@@ -26,7 +26,7 @@ use super::{
 const EXAMPLES: &str = "\
 Examples:
   crewline watch run --sort -created_at --limit 10
-  crewline watch pages --filter '{\"field\": \"status\", \"eq\": \"new\"}' --columns title,url,status
+  crewline watch pages --filter '{\"field\": \"status\", \"eq\": \"found\"}' --columns title,url,status
   crewline watch message --session 01890a5d-ac96-774b-bcce-b302099a8057
   crewline watch comments --json | jq -c 'select(.put).put.data'
 
@@ -82,6 +82,15 @@ impl Watch {
     fn query(&self) -> Result<(String, Value), Failure> {
         // What is no noun of this version is taken for a collection: the server knows which there are.
         let noun = noun::find(&self.what).filter(|noun| noun.name != record::NOUN.name);
+        let followed = |noun: &noun::Noun| OPERATIONS.iter().any(|spec| spec.live && spec.name == format!("{}.list", noun.name));
+        if let Some(noun) = noun.filter(|noun| !followed(noun)) {
+            let others: Vec<&str> = noun::NOUNS.iter().filter(|noun| followed(noun)).map(|noun| noun.name).collect();
+            return Err(Failure::Usage(format!(
+                "{} can't be watched: there are {}, and an app's collections",
+                noun.name,
+                others.join(", ")
+            )));
+        }
         let mut input = json!({"limit": self.limit});
         let mut filters: Vec<Filter> = self.filter.iter().map(|text| filter(text)).collect::<Result<_, _>>()?;
         match (noun, self.session) {
@@ -110,7 +119,7 @@ impl Watch {
 
 fn filter(text: &str) -> Result<Filter, Failure> {
     serde_json::from_str(text).map_err(|error| {
-        let such = r#"'{"field": "status", "eq": "new"}'"#;
+        let such = r#"'{"field": "status", "eq": "found"}'"#;
         Failure::Usage(format!("--filter {error}; give one such as {such}"))
     })
 }

@@ -428,9 +428,24 @@ fn mutation_key(key: Option<&str>, now: Millis) -> Result<MutationKey, Fault> {
 
 fn validate<O: Operation>(input: &O) -> Result<(), Fault> {
     let Err(report) = input.validate() else { return Ok(()) };
-    let fields =
-        report.iter().map(|(path, error)| FieldFault { path: path.to_string(), code: "range".into(), message: error.message().to_owned() });
-    Err(Fault::invalid_fields(fields.collect()))
+    let mut fields: Vec<FieldFault> = Vec::new();
+    for (path, error) in report.iter() {
+        let (path, message) = (path.to_string(), error.message().to_owned());
+        // One thing is wrong with a field at a time.
+        if fields.iter().all(|field| field.path != path) {
+            fields.push(FieldFault { path, code: code_of(&message).into(), message });
+        }
+    }
+    Err(Fault::invalid_fields(fields))
+}
+
+/// The rule that was broken, which the library tells by its words alone.
+fn code_of(message: &str) -> &'static str {
+    match message {
+        message if message.starts_with("length ") => "length",
+        message if message.starts_with("does not contain ") => "format",
+        _ => "range",
+    }
 }
 
 /// Of what is asked for, in whatever order the keys of its maps came.
@@ -452,6 +467,20 @@ mod tests {
         let without: Vec<&str> = OPERATIONS.iter().map(|spec| spec.name).filter(|name| !router.routes.contains_key(name)).collect();
         assert_eq!(without, Vec::<&str>::new());
         assert_eq!(router.routes.len(), OPERATIONS.len());
+    }
+
+    #[test]
+    fn a_field_is_told_of_once_by_the_rule_that_it_breaks() {
+        use crewline_protocol::operations::{invitation, run};
+        let told = |fault: Fault| -> Vec<(String, String)> {
+            fault.fields.iter().map(|field| (field.path.clone(), field.code.clone())).collect()
+        };
+        let invite = |email: &str| invitation::Create { id: None, email: email.into(), role: crewline_protocol::operation::Role::Member };
+        for (email, code) in [("zz", "length"), ("zzz", "format")] {
+            assert_eq!(told(validate(&invite(email)).unwrap_err()), [("email".into(), code.into())], "{email}");
+        }
+        let list = run::List { limit: Some(501), ..run::List::default() };
+        assert_eq!(told(validate(&list).unwrap_err()), [("limit".into(), "range".into())]);
     }
 
     #[test]

@@ -179,7 +179,6 @@ impl Compiler<'_> {
 
     fn figures(&self, groups: &[Group], measures: &[read::Measure], referred: &mut Vec<Referred>) -> Result<Figures, Fault> {
         too_many(groups.len(), "groups")?;
-        too_many(measures.len(), "measures")?;
         if measures.is_empty() {
             return Err(Fault::invalid("measures", "length", "names at least one figure, such as {\"name\": \"all\", \"count\": true}"));
         }

@@ -121,7 +121,9 @@ pub struct Grouped {
 impl Plan {
     /// The topics whose changes can change the answer.
     pub fn topics(&self) -> Vec<String> {
+        // A row that is asked for by its id is gone with what it belongs to, which the question does not name.
         let parent = self.parent.as_ref().map(|parent| &parent.noun);
+        let parent = parent.or(self.noun.parent.as_ref().map(|parent| &parent.noun));
         std::iter::once(&self.noun)
             .chain(parent)
             .chain(self.referred.iter().map(|referred| &referred.noun))

@@ -42,7 +42,16 @@ pub async fn read(plan: &Plan, snapshot: &mut Snapshot) -> Result<Output, ReadEr
         Shape::Row(_) => {
             let read = Read { table: plan.noun.table, predicate: plan.predicate(), order: Vec::new(), after: None, limit: 1 };
             let row = read_rows(&plan.noun, &read, snapshot).await?.pop().ok_or_else(|| ReadError::Fault(Fault::not_found()))?;
-            Ok(Output::Row(item(plan, &Row::new(plan.noun.table, row), &[])?))
+            let row = Row::new(plan.noun.table, row);
+            if let Some(parent) = &plan.noun.parent {
+                let id = row.cell(parent.field).cloned().unwrap_or(Value::Null);
+                // Who sees a row may see what it belongs to; it is only gone with it.
+                let parent = PlannedParent { noun: parent.noun.clone(), id, visible: Predicate::All(Vec::new()) };
+                if !is_there(&parent, snapshot).await? {
+                    return Err(ReadError::Fault(Fault::not_found()));
+                }
+            }
+            Ok(Output::Row(item(plan, &row, &[])?))
         }
         Shape::List(list) => read_list(plan, list, snapshot).await,
         Shape::Figures(figures) => read_figures(plan, figures, snapshot).await,

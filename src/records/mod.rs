@@ -17,12 +17,13 @@ pub use write::no_collection;
 use std::collections::BTreeSet;
 
 use crewline_protocol::{
+    MESSAGE_BYTES,
     fault::{Fault, FaultCode},
     operations::{
         auth::Done,
         record::{Batch, Batched, Create, Delete, Record, Update, Write, Written},
     },
-    value::RecordId,
+    value::{MAX_INTEGER, RecordId, Revision, encode},
 };
 
 use crate::{
@@ -34,6 +35,8 @@ use write::{Did, Writing, ids};
 
 /// Rows that are looked up in one statement: SQLite binds 32,766 values at most, and a plan of thousands takes longer than its rows.
 const IDS: usize = 500;
+/// What an answer may hold, so that it fits into a message with what is around it.
+const ANSWER_BYTES: usize = MESSAGE_BYTES - 1_024;
 
 /// `record.create`
 ///
@@ -88,6 +91,11 @@ pub async fn batch(cx: Context, input: Batch) -> Result<Answer<Batched>, Failure
         };
         Batched { results: results.iter().map(result).collect() }
     };
+    let bytes = encode(&written(Revision(MAX_INTEGER))).len();
+    if bytes > ANSWER_BYTES {
+        let message = format!("the answer would have {bytes} bytes; {ANSWER_BYTES} are the most: write fewer at once");
+        return Err(Fault::new(FaultCode::TooLarge, message).into());
+    }
     cx.commit(commit, written).await
 }
 

@@ -1,5 +1,7 @@
 //! A record as it is stored, and what becomes of it: pure functions of its collection, its data and who asks.
 
+use std::ops::RangeInclusive;
+
 use crewline_protocol::{
     ROW_BYTES,
     fault::{Fault, FaultCode, Reason},
@@ -19,6 +21,8 @@ use crate::{
 
 /// The most fields that a fault names: enough to mend them, not a page of them.
 const FIELDS: usize = 20;
+/// Sizes of floats that all databases hold exactly, with room for sums of millions of them.
+const FLOATS: RangeInclusive<f64> = 1e-30..=1e30;
 
 entity! {
     /// A row of a collection.
@@ -195,6 +199,9 @@ impl RecordRow {
             return Err(Fault::invalid_fields(collection.validator.wrong(&data, "data").into_iter().take(FIELDS).collect()));
         }
         self.integers_fit(collection)?;
+        for (name, value) in &self.data.0 {
+            floats_fit(value, &format!("data.{name}"))?;
+        }
         let bytes = encode(&self.record()).len();
         if bytes > ROW_BYTES {
             return Err(Fault::new(FaultCode::TooLarge, format!("the record would have {bytes} bytes; {ROW_BYTES} are the most")));
@@ -251,4 +258,22 @@ fn forbidden(doing: Doing, collection: &Collection, role: Role) -> Fault {
         Doing::Deleting => "delete",
     };
     Fault::new(FaultCode::Forbidden, format!("the role `{}` may not {what} this record of `{}`", role.as_str(), collection.name))
+}
+
+/// Passes floats that every database reads back as they were written: SQLite loses bits of those that are very large or very small, and
+/// would then neither find nor sort them.
+fn floats_fit(value: &Value, path: &str) -> Result<(), Fault> {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let size = number.as_f64().unwrap_or(0.0).abs();
+            if size == 0.0 || FLOATS.contains(&size) {
+                return Ok(());
+            }
+            let message = format!("is 0, or its size is from {:e} to {:e}: databases hold no other exactly", FLOATS.start(), FLOATS.end());
+            Err(Fault::invalid(path, "range", message))
+        }
+        Value::Array(values) => values.iter().enumerate().try_for_each(|(place, value)| floats_fit(value, &format!("{path}[{place}]"))),
+        Value::Object(entries) => entries.iter().try_for_each(|(key, value)| floats_fit(value, &format!("{path}.{key}"))),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
 }

@@ -36,6 +36,7 @@ schema:
     status: {enum: [new, seen, gone], default: new}
     mood: {type: string}
     pages: {type: integer}
+    weights: {type: array, items: {type: number}}
     about: {type: string}
     others: {type: array, items: {type: string}}
 references: {about: notes, others: notes}
@@ -159,6 +160,14 @@ async fn data_that_the_schema_refuses_is_told_by_its_paths() {
     // The wire holds no such integer, but a float that is whole and as large is one to a schema.
     let endless = notes.create("notes", json!({"text": "x", "pages": 1e300})).await.unwrap_err();
     assert_eq!((endless.fields[0].path.as_str(), endless.fields[0].code.as_str()), ("data.pages", "range"));
+    for (float, fits) in [(1e30, true), (-1e-30, true), (0.0, true), (1.1e30, false), (1.8e-109, false), (-1.7e308, false)] {
+        let made = notes.create("notes", json!({"text": "x", "weights": [1.5, float]})).await;
+        assert_eq!(
+            made.map(drop).map_err(|fault| (fault.fields[0].path.clone(), fault.fields[0].code.clone())),
+            if fits { Ok(()) } else { Err(("data.weights[1]".into(), "range".into())) },
+            "{float:e}"
+        );
+    }
     let large = notes.create("notes", json!({"text": "x".repeat(262_144)})).await.unwrap_err();
     assert_eq!(large.code, FaultCode::TooLarge);
     assert_eq!(notes.stored(made.id).await, Some(made));
@@ -284,6 +293,14 @@ async fn a_batch_is_written_whole_and_each_of_it_sees_those_before() {
     assert_eq!(updated.data, data(json!({"text": "1", "status": "seen"})));
     assert_eq!((notes.stored(second).await.unwrap().revision, notes.stored(third).await), (updated.revision, None));
     assert!(matches!(results[4], Written::Deleted(_)));
+
+    let long: Vec<Write> = (0..6).map(|_| created(node.services.clock.id(RecordId::new), json!({"text": "x".repeat(200_000)}))).collect();
+    let ids: Vec<RecordId> =
+        long.iter().map(|write| if let Write::Create(create) = write { create.id.unwrap() } else { unreachable!() }).collect();
+    assert_eq!(notes.batch(long, None).await.unwrap_err().code, FaultCode::TooLarge, "the answer is no message");
+    for id in ids {
+        assert_eq!(notes.stored(id).await, None);
+    }
 
     let refused = notes.batch(vec![delete(first), created(third, json!({"text": 3}))], None).await.unwrap_err();
     assert_eq!((refused.code, refused.fields[0].path.as_str()), (FaultCode::Invalid, "operations[1].create.data.text"));

@@ -177,6 +177,9 @@ fn group(by: &GroupBy, row: &Row) -> Value {
     }
 }
 
+/// The largest integer of the wire: 2^53 - 1.
+const MOST_EXACT: i64 = (1 << 53) - 1;
+
 /// When the span begins in which a time lies.
 fn begin(bucket: Bucket, at: i64) -> i64 {
     match bucket {
@@ -214,7 +217,22 @@ fn measure(Measured { measure, only }: &Measured, rows: &[&Row]) -> Value {
     }
 }
 
-/// Integers are added up as integers: the largest of them would take the smallest's place in a float.
+/// A sum of integers: exact where the wire holds it, else the nearest float.
+pub(super) fn sum_of(sum: i128) -> Value {
+    match i64::try_from(sum) {
+        Ok(sum) if sum.abs() <= MOST_EXACT => Value::Integer(sum),
+        #[expect(clippy::cast_precision_loss, reason = "that is what is told")]
+        _ => Value::Real(sum as f64),
+    }
+}
+
+/// The mean of so many integers with this sum: the largest of them would take the smallest's place in a float.
+#[expect(clippy::cast_precision_loss, reason = "a mean is a float, and no group has so many rows")]
+pub(super) fn mean_of(sum: i128, count: i64) -> Value {
+    if count == 0 { Value::Null } else { Value::Real(sum as f64 / count as f64) }
+}
+
+/// Integers are added up as integers.
 fn mean(present: &[Value]) -> Value {
     if present.is_empty() {
         return Value::Null;
@@ -233,8 +251,8 @@ fn sum(present: &[Value], kind: Kind) -> Value {
     match kind {
         Kind::Real => Value::Real(present.iter().filter_map(real).sum()),
         Kind::Text | Kind::Integer | Kind::Boolean | Kind::List => {
-            let integer = |value: &Value| if let Value::Integer(integer) = value { *integer } else { 0 };
-            Value::Integer(present.iter().map(integer).fold(0, i64::saturating_add))
+            let integer = |value: &Value| if let Value::Integer(integer) = value { i128::from(*integer) } else { 0 };
+            sum_of(present.iter().map(integer).sum())
         }
     }
 }

@@ -82,7 +82,7 @@ macro_rules! get {
 /// Makes `List`.
 macro_rules! list {
     ($noun:literal: $row:ident, for $access:ident, live $live:literal, as $name:literal; $(under $parent:ident: $parent_id:ty;)?) => {
-        #[doc = concat!(" Lists ", $noun, "s, by `id` unless `sort` says otherwise, which is the order in which they were made.")]
+        #[doc = concat!(" Lists ", $noun, "s, by `id` unless `sort` says otherwise, which is about the order in which they were made.")]
         #[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema, ts_rs::TS, garde::Validate)]
         #[serde(deny_unknown_fields)]
         #[schemars(rename = $name)]
@@ -100,7 +100,7 @@ macro_rules! list {
             pub filter: Option<$crate::read::Filter>,
             /// By what; equals come by `id`.
             #[garde(length(max = 8), dive)]
-            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            #[serde(default, deserialize_with = "crate::value::nil_as_absent", skip_serializing_if = "Vec::is_empty")]
             #[ts(optional, as = "Option<Vec<crate::read::Sort>>")]
             pub sort: Vec<$crate::read::Sort>,
             /// How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50.
@@ -115,7 +115,7 @@ macro_rules! list {
             pub cursor: Option<String>,
             /// Whether to tell how many match in all.
             #[garde(skip)]
-            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+            #[serde(default, deserialize_with = "crate::value::nil_as_absent", skip_serializing_if = "std::ops::Not::not")]
             #[ts(optional, as = "Option<bool>")]
             pub count: bool,
         }
@@ -169,7 +169,7 @@ macro_rules! aggregate {
             )?
             /// What a group's rows have in common; absent: all are one group.
             #[garde(length(max = $crate::read::GROUPS), dive)]
-            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            #[serde(default, deserialize_with = "crate::value::nil_as_absent", skip_serializing_if = "Vec::is_empty")]
             #[ts(optional, as = "Option<Vec<crate::read::Group>>")]
             pub groups: Vec<$crate::read::Group>,
             /// What is told of each group.

@@ -196,7 +196,7 @@ impl<'de> Deserialize<'de> for Measure {
 struct MeasureKeys {
     name: Option<String>,
     what: Option<What>,
-    only: Option<Filter>,
+    only: Option<Option<Filter>>,
     counts_nothing: bool,
 }
 
@@ -208,7 +208,7 @@ impl Keys for MeasureKeys {
         const KEYS: &[&str] = &["name", "count", "sum", "avg", "min", "max", "p50", "p95", "where"];
         match key {
             "name" => once(&mut self.name, map, "name", |name| name),
-            "where" => once(&mut self.only, map, "where", |only| only),
+            "where" => once(&mut self.only, map, "where", |only: Option<Filter>| only),
             "count" => once(&mut self.what, map, "count", |counted| {
                 self.counts_nothing = matches!(counted, Counted::Rows(false));
                 What::Count(if let Counted::Having(field) = counted { Some(field) } else { None })
@@ -231,7 +231,7 @@ impl Keys for MeasureKeys {
         let what = self.what.ok_or_else(|| {
             E::custom("without anything to tell: beside `name` stands one of `count`, `sum`, `avg`, `min`, `max`, `p50` and `p95`")
         })?;
-        Ok(Measure { name, what, only: self.only })
+        Ok(Measure { name, what, only: self.only.flatten() })
     }
 }
 

@@ -1,18 +1,27 @@
 //! Live queries as a client sees them: frames in, frames out.
 
 use crewline_protocol::{
+    fault::Fault,
     follow::{EndedWhy, SubscribedQuery},
     frame::{Body, ClientFrame},
     live::{Live, LiveChange},
-    operations::session::{Create, List, Session},
+    operation::Role,
+    operations::{
+        message,
+        session::{self, Create, List, Session},
+    },
     read::Page,
     value::{MutationKey, Revision, decode, encode},
 };
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 
 use crate::{
+    query::{Next, Plan},
     settings::Settings,
+    store::Predicate,
     testing::{Heard, Peer, Stage},
 };
 
@@ -104,6 +113,43 @@ async fn who_grants_nothing_costs_nothing_and_gets_the_answer_as_it_is_by_then()
     reader.say(&[ClientFrame::Credit { sub: 1, bytes: 1_000 }]).await;
     let Heard::Snapshot(1, _, value) = reader.hear_said().await else { panic!("no snapshot") };
     assert_eq!(value["items"].as_array().unwrap().len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_goes_with_its_session() {
+    let stage = Stage::new(Settings::default()).await;
+    let (mut writer, mut reader) = (stage.signed_in().await, stage.signed_in().await);
+    let session = make(&mut writer, &stage, "one").await;
+    let other = make(&mut writer, &stage, "two").await;
+    let post = message::Post { id: None, session_id: session.id, text: "Hello".into() };
+    let posted = writer.call(&post).await.unwrap();
+    reader.watch(1, "message.get", &json!({ "id": posted.id }), json!({})).await;
+    snapshot(&mut reader).await;
+    writer.call(&session::Delete { id: other.id, revision: None }).await.unwrap();
+    writer.call(&session::Delete { id: session.id, revision: None }).await.unwrap();
+    let Heard::Ended(1, _, body) = reader.hear_said().await else { panic!("it did not end") };
+    assert_eq!(body.why, EndedWhy::Deleted);
+    assert_eq!(writer.call(&message::Get { id: posted.id }).await, Err(Fault::not_found()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_seen_no_more_ends_as_forbidden() {
+    let stage = Stage::new(Settings::default()).await;
+    let member = stage.joins("ben@example.com", Role::Member).await;
+    let (mut writer, mut reader) = (stage.signed_in().await, stage.connect_as(&member).await);
+    let session = make(&mut writer, &stage, "one").await;
+    reader.watch(1, "session.get", &json!({ "id": session.id }), json!({})).await;
+    snapshot(&mut reader).await;
+    // The same question comes to a plan that sees nothing of it.
+    let identity = stage.node.services.access.authenticate(&member.access_token, None).await.map(Arc::new).unwrap();
+    let asked = session::Get { id: session.id };
+    let mut plan =
+        Plan::clone(&stage.node.router.plan(&stage.node.services, Some(&identity), "session.get", Body::own(&encode(&asked))).unwrap());
+    plan.visible = Predicate::Any(Vec::new());
+    plan.name.push_str(" unseen");
+    let watching = stage.node.services.live.follow(Arc::new(plan), &Arc::default(), 1);
+    let refused = stage.node.services.live.begin(&watching, None).await.unwrap_err();
+    assert_eq!((refused, watching.next(None)), (Fault::not_found(), Next::Ended(EndedWhy::Forbidden)));
 }
 
 #[tokio::test(start_paused = true)]

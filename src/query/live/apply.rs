@@ -34,6 +34,11 @@ pub(super) fn apply(plan: &Plan, before: &Output, changes: &[(&str, &Change)]) -
     if plan.referred.iter().any(|referred| changes.iter().any(|(topic, _)| *topic == referred.noun.topic)) {
         return Ok(Applied::Unknown);
     }
+    if let (Shape::Row(_), Some(parent)) = (&plan.shape, &plan.noun.parent)
+        && changes.iter().any(|(topic, change)| *topic == parent.noun.topic && change.after.is_none())
+    {
+        return Ok(Applied::Unknown);
+    }
     let own = changes.iter().filter(|(topic, _)| *topic == plan.noun.topic).map(|(_, change)| *change);
     match (&plan.shape, before) {
         (Shape::Row(id), Output::Row(row)) => apply_to_row(plan, id, row, own),

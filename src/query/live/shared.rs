@@ -161,6 +161,8 @@ impl Shared {
         if let Some(end) = &state.end {
             return match end {
                 End::Gone(why) => Next::Ended(*why),
+                // Who follows it has seen it, and sees it no more: a right was taken away.
+                End::Refused(fault) if fault.code == FaultCode::NotFound => Next::Ended(EndedWhy::Forbidden),
                 End::Refused(_) => Next::Ended(EndedWhy::Server),
             };
         }

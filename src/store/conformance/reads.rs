@@ -19,6 +19,7 @@ on_each_database!(
     a_page_goes_on_after_rows_that_came_or_went_meanwhile,
     figures_are_over_groups_and_conditions_of_their_own,
     spans_of_time_begin_in_utc_also_before_the_epoch,
+    sums_of_integers_are_exact_and_never_too_large,
     a_key_that_is_no_name_is_refused,
     topics_say_the_last_commit_that_touched_them,
     changes_are_told_with_what_was_before_and_is_after,
@@ -166,6 +167,21 @@ async fn figures_are_over_groups_and_conditions_of_their_own(place: Place) {
         figures(Predicate::default(), vec![GroupBy::Bounds(n(), vec![1.0, 3.5])], vec![Measure::Count], None, 9).await,
         [vec![integer(1), integer(2)], vec![integer(2), integer(2)], vec![null, integer(1)]]
     );
+}
+
+async fn sums_of_integers_are_exact_and_never_too_large(place: Place) {
+    const MOST: i64 = (1 << 53) - 1;
+    let store = place.open().await;
+    let data = (0..1_100).map(|number| record(number, format!(r#"{{"n":{MOST},"m":{}}}"#, i64::from(number) - 600)));
+    fill(&store, &data.collect::<Vec<_>>()).await;
+    let (n, m) = (|| key("n", Kind::Integer), || key("m", Kind::Integer));
+    let measures = [Measure::Sum(n()), Measure::Avg(n()), Measure::Sum(m()), Measure::Avg(m())];
+    let measures = measures.map(|measure| Measured { measure, only: None }).to_vec();
+    let aggregate = Aggregate { table: Record::TABLE, predicate: items(Predicate::default()), groups: vec![], measures, limit: 9 };
+    let figures = store.snapshot().await.unwrap().aggregate(&aggregate).await.unwrap();
+    let real = Value::Real;
+    let sum = (i128::from(MOST) * 1_100) as f64;
+    assert_eq!(figures, [vec![real(sum), real(sum / 1_100.0), Value::Integer(-55_550), real(-50.5)]]);
 }
 
 async fn spans_of_time_begin_in_utc_also_before_the_epoch(place: Place) {

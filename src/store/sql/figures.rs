@@ -6,7 +6,10 @@ use super::{
     driver::{Arg, Query},
     read::{Dialect, Writer},
 };
-use crate::store::{Aggregate, Bucket, ColumnKind, GroupBy, Kind, Measure, Measured, StoreError, Term, Value};
+use crate::store::{Aggregate, Bucket, ColumnKind, GroupBy, Kind, Measure, Measured, StoreError, Term, Value, evaluate};
+
+/// Bits of the lower half of an integer.
+const HALF: u32 = 26;
 
 /// The statement for all figures but percentiles, and one for each of those, with their places among the figures.
 pub(super) fn aggregate(dialect: Dialect, aggregate: &Aggregate) -> Result<(Query<'_>, Vec<(usize, Query<'_>)>), StoreError> {
@@ -18,6 +21,29 @@ pub(super) fn aggregate(dialect: Dialect, aggregate: &Aggregate) -> Result<(Quer
         }
     }
     Ok((all, percentiles))
+}
+
+/// The rows with one value for each measure.
+pub(super) fn folded(rows: Vec<Vec<Value>>, aggregate: &Aggregate) -> Vec<Vec<Value>> {
+    let fold = |row: Vec<Value>| {
+        let mut columns = row.into_iter();
+        let mut folded: Vec<Value> = columns.by_ref().take(aggregate.groups.len()).collect();
+        for Measured { measure, .. } in &aggregate.measures {
+            let mut next = || columns.next().unwrap_or(Value::Null);
+            folded.push(match measure {
+                Measure::Sum(term) | Measure::Avg(term) if term.kind != Kind::Real => match (next(), next(), next()) {
+                    (Value::Integer(high), Value::Integer(low), Value::Integer(count)) => {
+                        let sum = (i128::from(high) << HALF) + i128::from(low);
+                        if matches!(measure, Measure::Sum(_)) { evaluate::sum_of(sum) } else { evaluate::mean_of(sum, count) }
+                    }
+                    _ => Value::Null,
+                },
+                _ => next(),
+            });
+        }
+        folded
+    };
+    rows.into_iter().map(fold).collect()
 }
 
 /// Puts percentiles in their places: rows of the groups' values and the percentile.
@@ -47,10 +73,15 @@ fn figures(dialect: Dialect, aggregate: &Aggregate) -> Result<Query<'_>, StoreEr
         let (column, kind) = match &measured.measure {
             Measure::Count => (format!("COUNT(v{place})"), ColumnKind::Integer),
             Measure::Sum(term) if term.kind == Kind::Real => (format!("SUM(v{place})"), ColumnKind::Real),
-            Measure::Sum(_) => (format!("CAST(SUM(v{place}) AS BIGINT)"), ColumnKind::Integer),
             // PostgreSQL's own mean of floats squares them, which is too much for large ones.
             Measure::Avg(term) if term.kind == Kind::Real => (format!("SUM(v{place}) / COUNT(v{place})"), ColumnKind::Real),
-            Measure::Avg(_) => (format!("CAST(AVG(v{place}) AS DOUBLE PRECISION)"), ColumnKind::Real),
+            Measure::Sum(_) | Measure::Avg(_) => {
+                // In two halves, which no table has rows enough to overflow.
+                columns.push(format!("CAST(SUM(v{place} >> {HALF}) AS BIGINT)"));
+                columns.push(format!("CAST(SUM(v{place} & {}) AS BIGINT)", (1_i64 << HALF) - 1));
+                kinds.extend([ColumnKind::Integer; 2]);
+                (format!("COUNT(v{place})"), ColumnKind::Integer)
+            }
             Measure::Min(term) => (format!("MIN(v{place})"), kind_of(term)),
             Measure::Max(term) => (format!("MAX(v{place})"), kind_of(term)),
             // Filled in from a statement of its own.

@@ -217,7 +217,7 @@ impl SqlSnapshot {
 
     pub(super) async fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Vec<Vec<Value>>, StoreError> {
         let (figures, percentiles) = figures::aggregate(self.1, aggregate)?;
-        let mut rows = self.0.run(&figures).await?;
+        let mut rows = figures::folded(self.0.run(&figures).await?, aggregate);
         for (place, query) in percentiles {
             let found = self.0.run(&query).await?;
             figures::insert(&mut rows, aggregate.groups.len(), place, found);
