@@ -109,8 +109,11 @@ export function createConnection(options: ConnectionOptions): Connection {
           dial(token, old)
         },
         (cause: unknown) => {
-          if (ended || current !== old) return
-          stop('signed_out', new CrewlineError('unauthenticated', `\`auth\` gave no token: ${String(cause)}`, undefined, { cause }))
+          // An old connection goes on as long as it may.
+          if (ended || old || current) return
+          // Whoever gives tokens may be away too: that is no reason to sign anybody out.
+          reason = asked
+          wait(delay(), cause instanceof CrewlineError ? cause : new CrewlineError('unreachable', `\`auth\` gave no token: ${String(cause)}`, undefined, { cause }))
         },
       )
   }

@@ -17,7 +17,7 @@ export interface Readable<T> {
 /** Why a token is asked for: at the first connection, because the one in use ends soon, or because the server refused the last one. */
 export type AuthReason = 'initial' | 'expiring' | 'rejected'
 
-/** Gives an access token or API key; `null`: nobody is signed in. An error, or `null` after `rejected`, ends the connection: `signed_out`. */
+/** Gives an access token or API key; `null`: nobody is signed in. `null` after `rejected` ends the connection: `signed_out`; after an error it is asked again, later each time. */
 export type Auth = (ask: { reason: AuthReason }) => string | null | Promise<string | null>
 
 /** What a client is made of; only `url` is needed. */

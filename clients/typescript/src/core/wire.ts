@@ -1,5 +1,5 @@
 /** Frames as bytes: what a client writes, and what it reads. */
-import { decode, encode } from '@msgpack/msgpack'
+import { Decoder, encode } from '@msgpack/msgpack'
 import { KINDS, LIMITS } from '../protocol.js'
 import { concat, valueEnd } from './frames.js'
 
@@ -21,6 +21,8 @@ const places: Record<number, readonly number[]> = {
   [KINDS.presence]: [1],
 }
 
+const decoder = new Decoder()
+
 /** One frame's bytes. Absent fields are left out. */
 export function write(frame: Frame): Uint8Array {
   return encode(frame, { ignoreUndefined: true, maxDepth: LIMITS.depth + 1 })
@@ -36,7 +38,7 @@ export function read(message: Uint8Array, take: (frame: Frame, bytes: number) =>
     const end = valueEnd(message, at)
     let frame: unknown
     try {
-      frame = end <= message.length && sound(message, at, end) && decode(message.subarray(at, end))
+      frame = end <= message.length && sound(message, at, end) && decoder.decode(message.subarray(at, end))
     } catch {
       return false
     }

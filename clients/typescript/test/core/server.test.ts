@@ -220,3 +220,22 @@ test('who is present is told to the others, and not to oneself', async () => {
   await until(() => here.get().length === 0)
   here.close()
 })
+
+test('who gives tokens may be away for a while, and is asked again', async () => {
+  const ada = await registered()
+  const { access_token } = await ada.call('auth.login', { email: ((await ada.call('auth.me', {})) as { email: string }).email, password: PASSWORD })
+  let asked = 0
+  const patient = createClient({
+    url: server.url,
+    transport: nodeTransport(server.url),
+    outbox: 'memory',
+    reconnect: { base_ms: 5, max_ms: 20 },
+    auth: async () => {
+      if (++asked < 4) throw new TypeError('fetch failed')
+      return access_token
+    },
+  })
+  clients.push(patient)
+  expect(await patient.call('session.list', {})).toEqual({ items: [] })
+  expect(asked).toBe(4)
+})
