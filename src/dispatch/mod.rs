@@ -472,9 +472,8 @@ mod tests {
     #[test]
     fn a_field_is_told_of_once_by_the_rule_that_it_breaks() {
         use crewline_protocol::operations::{invitation, run};
-        let told = |fault: Fault| -> Vec<(String, String)> {
-            fault.fields.iter().map(|field| (field.path.clone(), field.code.clone())).collect()
-        };
+        let told =
+            |fault: Fault| -> Vec<(String, String)> { fault.fields.iter().map(|field| (field.path.clone(), field.code.clone())).collect() };
         let invite = |email: &str| invitation::Create { id: None, email: email.into(), role: crewline_protocol::operation::Role::Member };
         for (email, code) in [("zz", "length"), ("zzz", "format")] {
             assert_eq!(told(validate(&invite(email)).unwrap_err()), [("email".into(), code.into())], "{email}");

@@ -10,7 +10,7 @@ use crewline_protocol::{
     operations::record::{Data, Record},
     value::{MAX_INTEGER, Millis, RecordId, Revision, UserId, WorkspaceId, encode},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     access::Identity,
@@ -199,9 +199,7 @@ impl RecordRow {
             return Err(Fault::invalid_fields(collection.validator.wrong(&data, "data").into_iter().take(FIELDS).collect()));
         }
         self.integers_fit(collection)?;
-        for (name, value) in &self.data.0 {
-            floats_fit(value, &format!("data.{name}"))?;
-        }
+        fits_everywhere(&self.data.0, "data")?;
         let bytes = encode(&self.record()).len();
         if bytes > ROW_BYTES {
             return Err(Fault::new(FaultCode::TooLarge, format!("the record would have {bytes} bytes; {ROW_BYTES} are the most")));
@@ -260,9 +258,20 @@ fn forbidden(doing: Doing, collection: &Collection, role: Role) -> Fault {
     Fault::new(FaultCode::Forbidden, format!("the role `{}` may not {what} this record of `{}`", role.as_str(), collection.name))
 }
 
+/// Passes keys that every client can hold.
+fn fits_everywhere(entries: &Map<String, Value>, path: &str) -> Result<(), Fault> {
+    entries.iter().try_for_each(|(key, value)| {
+        let path = format!("{path}.{key}");
+        if key == "__proto__" {
+            return Err(Fault::invalid(path, "unknown", "is a key that programs in JavaScript can't hold: call it otherwise"));
+        }
+        value_fits(value, &path)
+    })
+}
+
 /// Passes floats that every database reads back as they were written: SQLite loses bits of those that are very large or very small, and
 /// would then neither find nor sort them.
-fn floats_fit(value: &Value, path: &str) -> Result<(), Fault> {
+fn value_fits(value: &Value, path: &str) -> Result<(), Fault> {
     match value {
         Value::Number(number) if number.is_f64() => {
             let size = number.as_f64().unwrap_or(0.0).abs();
@@ -272,8 +281,8 @@ fn floats_fit(value: &Value, path: &str) -> Result<(), Fault> {
             let message = format!("is 0, or its size is from {:e} to {:e}: databases hold no other exactly", FLOATS.start(), FLOATS.end());
             Err(Fault::invalid(path, "range", message))
         }
-        Value::Array(values) => values.iter().enumerate().try_for_each(|(place, value)| floats_fit(value, &format!("{path}[{place}]"))),
-        Value::Object(entries) => entries.iter().try_for_each(|(key, value)| floats_fit(value, &format!("{path}.{key}"))),
+        Value::Array(values) => values.iter().enumerate().try_for_each(|(place, value)| value_fits(value, &format!("{path}[{place}]"))),
+        Value::Object(entries) => fits_everywhere(entries, path),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
     }
 }

@@ -168,6 +168,8 @@ async fn data_that_the_schema_refuses_is_told_by_its_paths() {
             "{float:e}"
         );
     }
+    let hostile = notes.create("notes", json!({"text": "x", "mood": "good", "weights": [], "__proto__": 1})).await.unwrap_err();
+    assert!(hostile.fields.iter().all(|field| field.path == "data.__proto__"), "{hostile:?}");
     let large = notes.create("notes", json!({"text": "x".repeat(262_144)})).await.unwrap_err();
     assert_eq!(large.code, FaultCode::TooLarge);
     assert_eq!(notes.stored(made.id).await, Some(made));
