@@ -38,8 +38,6 @@ export interface Store extends Asked {
   unsubscribe?(): void
   /** Lets go of what is followed; there while somebody looks. */
   release?: (() => void) | undefined
-  /** What ended it, until a fetch has thrown it. */
-  failed?: unknown
   /** What was read, by its page, and the revision at which it was true. */
   reads: Map<PageParam, [Output, number]>
   params: PageParam[]
@@ -82,6 +80,14 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
   }
 
   function compose(store: Store): unknown {
+    // What was read takes over rows that are newer elsewhere.
+    for (const read of store.reads.values()) {
+      const items = itemsOf(store, read[0]).map((row) => {
+        const other = newest.get(named(store.noun, row.id))
+        return other && other.revision > row.revision ? other : row
+      })
+      read[0] = store.verb === 'get' ? (items[0] as Output) : kept(read[0], read[0].items ? { ...read[0], items } : read[0])
+    }
     const followed = live(store)
     const read = (param: PageParam): Output | undefined => {
       const found = store.reads.get(param)
@@ -111,11 +117,6 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
   function publish(store: Store): void {
     // What has ended says so, and keeps what it showed last.
     if (store.source?.get().status === 'ended') return
-    // What was read takes over rows that are newer elsewhere.
-    for (const read of store.reads.values()) {
-      const items = itemsOf(store, read[0]).map((row) => newest.get(named(store.noun, row.id)) ?? row)
-      read[0] = store.verb === 'get' ? (items[0] as Output) : kept(read[0], read[0].items ? { ...read[0], items } : read[0])
-    }
     const value = compose(store)
     const query = cache.get(store.hash)
     if (value === undefined || value === store.value) return
@@ -152,7 +153,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
   // What the server says.
 
   function changed(store: Store): void {
-    const { output, revision, status, error } = store.source!.get()
+    const { output, revision, status } = store.source!.get()
     const before = store.seen
     if (revision >= 0) {
       if (revision < store.revision) forget()
@@ -167,13 +168,9 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
       }
     }
     publishAll()
-    if (status !== 'ended') store.failed = undefined
-    else if (store.release && error) {
-      const query = cache.get(store.hash)
-      if (query?.state.fetchStatus !== 'idle' || store.failed === error) return
-      store.failed = error
-      query.fetch().catch(noop)
-    }
+    // It is tried once more, and what it ends with then is the query's error.
+    const query = cache.get(store.hash)
+    if (status === 'ended' && store.release && query?.state.fetchStatus === 'idle') query.fetch().catch(noop)
   }
 
   /** Keeps the first page that was read next to what is followed: rows that were pushed out of this come into that. */
@@ -198,6 +195,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
   function forget(): void {
     overlays = overlays.filter((one) => one.until === Infinity)
     void queries.invalidateQueries({ predicate: (query) => !!stores.get(query.queryHash)?.reads.size })
+    for (const store of stores.values()) store.reads.clear()
   }
 
   // Who looks.
@@ -260,9 +258,6 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     const store = open(key)
     try {
       if (!store.source || typeof param === 'string') return await read(store, param)
-      const { failed } = store
-      store.failed = undefined
-      if (failed) throw failed
       await reach(store, store.paged ? param + store.size : 0)
       const output = live(store)!
       return mark(store.paged ? slice(store, output, param / store.size, false) : output, -1)
@@ -372,7 +367,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
 
   const stop = cache.subscribe((event) => {
     const { query, type } = event
-    if (query.queryKey[0] !== prefix || query.queryKey.length < 4) return
+    if (writing || query.queryKey[0] !== prefix || query.queryKey.length < 4) return
     if (type === 'removed') {
       const store = stores.get(query.queryHash)
       if (store) drop(store)
@@ -381,7 +376,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     look(query)
     const store = stores.get(query.queryHash)
     const { data } = query.state
-    if (type !== 'updated' || writing || !store || data === undefined || data === store.value) return
+    if (type !== 'updated' || !store || data === undefined || data === store.value) return
     if (store.seen) write(store)
     else adopt(store, data)
   })

@@ -230,6 +230,43 @@ describe('a live list', () => {
     expect(titles(two.data())).toEqual(['restored'])
   })
 
+  test('a plain read takes over rows that are newer elsewhere, and never older ones', async () => {
+    const plain = mount(q.record.list.queryOptions(list, { live: false }))
+    await rest()
+    hand.next().answer(page(task('a', 5, { title: 'five' })), 5)
+    const [early, late] = [{ ...list, limit: 1 }, { ...list, limit: 2 }]
+    mount(q.record.list.queryOptions(late))
+    mount(q.record.list.queryOptions(early))
+    hand.live('record.list', late).say(page(task('a', 7, { title: 'seven' })), 7)
+    hand.live('record.list', early).say(page(task('a', 3, { title: 'three' })), 3)
+    await rest()
+    expect(titles(plain.data())).toEqual(['seven'])
+  })
+
+  test('what is written into a plain read stays, and layers lie over it', async () => {
+    const options = q.record.list.queryOptions(list, { live: false })
+    const plain = mount(options)
+    await rest()
+    hand.next().answer(page(task('a', 5, { title: 'read' })), 5)
+    await rest()
+    queries.setQueryData(options.queryKey, page(task('a', 5, { title: 'written' }), task('b', 5, { title: 'b' })))
+    expect(titles(plain.data())).toEqual(['written', 'b'])
+    void mutate(q.record.update.mutationOptions(), { collection: 'tasks', id: 'a', data: { title: 'mine' } })
+    await rest()
+    expect(titles(plain.data())).toEqual(['mine', 'b'])
+  })
+
+  test('a query that is removed while it is fetched leaves nothing behind', async () => {
+    const fetched = queries.fetchQuery(q.record.list.queryOptions(list)).catch(() => {})
+    await rest()
+    queries.removeQueries()
+    const live = hand.live('record.list', list)
+    live.say(page(task('a', 1)), 1)
+    await fetched
+    await rest()
+    expect([live.retained, live.watched]).toEqual([0, false])
+  })
+
   test('what is not live on the server is read', async () => {
     const one = mount(q.auth.me.queryOptions({}))
     await rest()
@@ -340,6 +377,45 @@ describe('an optimistic layer', () => {
     expect(titles(one.data())).toEqual(['new'])
     live.say(page(task(input.id, 2, { title: 'new' })), 3)
     expect(titles(one.data())).toEqual(['new'])
+  })
+
+  test('what sorts as before stays where the server put it', async () => {
+    const one = mount(q.record.list.queryOptions(list))
+    // The server may order what is told apart by more than this side knows.
+    hand.live('record.list', list).say(page(task('c', 1, { title: 'c' }), task('a', 1, { title: 'old' }), task('b', 1, { title: 'b' })), 1)
+    await rest()
+    void mutate(q.record.update.mutationOptions(), update)
+    await rest()
+    expect(titles(one.data())).toEqual(['c', 'mine', 'b'])
+  })
+
+  test('a row that is being deleted is shown by itself as it was last', async () => {
+    const input = { collection: 'tasks', id: 'a' }
+    const one = mount(q.record.get.queryOptions(input))
+    hand.live('record.get', input).say(task('a', 1, { title: 'old' }), 1)
+    await rest()
+    void mutate(q.record.update.mutationOptions(), update)
+    void mutate(q.record.delete.mutationOptions(), input)
+    await rest()
+    expect(one.data().data.title).toBe('mine')
+  })
+
+  test('an answer is shown before its rows come, also where nothing was optimistic', async () => {
+    const one = mount(q.record.list.queryOptions(list))
+    const live = hand.live('record.list', list)
+    live.say(page(task('a', 1, { title: 'old' })), 1)
+    await rest()
+    const done = mutate(q.record.update.mutationOptions({ optimistic: false }), update)
+    await rest()
+    expect(titles(one.data())).toEqual(['old'])
+    hand.next().answer(task('a', 2, { title: 'mine' }), 2)
+    await done
+    expect(titles(one.data())).toEqual(['mine'])
+    const made = mutate(q.record.create.mutationOptions({ optimistic: false }), { collection: 'tasks', id: 'b', data: {} })
+    await rest()
+    hand.next().answer(task('b', 3), 3)
+    await made
+    expect(one.data().items).toHaveLength(1)
   })
 
   test('is laid over a query that is mounted while it is under way', async () => {

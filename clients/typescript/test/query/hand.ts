@@ -22,6 +22,10 @@ export class HandLive {
     readonly input: any,
   ) {}
 
+  /** Whether anybody is told. */
+  get watched(): boolean {
+    return this.listeners.size > 0
+  }
   get = () => this.state
   subscribe = (listener: () => void) => {
     this.listeners.add(listener)

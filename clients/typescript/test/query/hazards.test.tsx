@@ -263,6 +263,28 @@ test('a fault that stays is the query’s error, and a refetch after it has gone
   expect(list.result()).toMatchObject({ status: 'success', error: null })
 })
 
+test('who is signed out sees it as an error, and whoever signs in again goes on; what was changed is kept meanwhile', async () => {
+  const { queries, q, client, bridge } = page()
+  const list = mount(queries, q.record.list.queryOptions(TASKS))
+  await pass()
+  server.options.work_ms = 100
+  vi.mocked(Math.random).mockReturnValue(0.99)
+  const done = new MutationObserver(queries, q.record.update.mutationOptions()).mutate({ ...TASKS, id: 'a', data: { title: 'mine' } }).catch((error: unknown) => error)
+  await pass(0)
+  server.connections.forEach((connection) => connection.end(4201))
+  await pass()
+  expect(await done).toMatchObject({ name: 'CrewlineError' })
+  expect(client.connection.get().status).toBe('stopped')
+  expect(list.result()).toMatchObject({ status: 'error' })
+  expect([list.titles(), bridge.layers()]).toEqual(['mine', 1])
+  client.connect()
+  await pass(2000)
+  expect(list.result()).toMatchObject({ status: 'success', error: null })
+  expect(list.titles()).toBe('mine')
+  await pass(10_000)
+  expect([server.read('record.list', TASKS).items[0].data.title, bridge.layers()]).toEqual(['mine', 0])
+})
+
 /** Entries that outlive a page. */
 function drawer(): OutboxStore {
   const kept = new Map<string, OutboxEntry>()
@@ -286,6 +308,11 @@ test('offline: what is changed is shown, also after the page was loaded again, u
   before.client.close()
 
   const after = page({ outbox })
+  await pass()
+  // Whether the bridge is made before what waited is loaded, or after.
+  const late = createQueryBridge<AnyApp>(after.client, after.queries, { prefix: 'late' })
+  open.unshift(late)
+  expect(late.layers()).toBe(2)
   hydrate(after.queries, kept)
   const again = mount(after.queries, after.q.record.list.queryOptions(TASKS))
   await pass(1000)

@@ -106,6 +106,19 @@ test('what is shown never goes back while the live part grows', async () => {
   expect(one.ids()).toHaveLength(400)
 })
 
+test('a row that is pushed out again and again is in the page beyond once, and changes there as everywhere', async () => {
+  const one = await grown()
+  for (let revision = 2; revision < 8; revision++) {
+    const more = revision % 2 === 0
+    live(400).say(more ? { items: [task('a', 2), ...rows(0, 399)], next: 'c399' } : { items: rows(0, 400), next: 'c400' }, revision)
+  }
+  live(400).say({ items: [task('a', 8), ...rows(0, 399)], next: 'c399' }, 8)
+  void new MutationObserver<any, any, any>(queries, q.record.update.mutationOptions()).mutate({ collection: 'tasks', id: name(399), data: { title: 'mine' } })
+  await rest()
+  expect(one.ids()).toEqual(['a', ...rows(0, 500).map((row) => row.id)])
+  expect(one.result().data.pages[2].items[0]).toMatchObject({ id: name(399), data: { title: 'mine' } })
+})
+
 test('a list that is too large for a message goes on by its cursor', async () => {
   const one = mount(q.record.list.infiniteQueryOptions(input))
   live(200).say({ items: rows(0, 120), next: 'c120' }, 1)
