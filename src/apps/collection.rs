@@ -182,7 +182,7 @@ fn read(name: &str, path: &str, text: &str, known: &BTreeMap<&str, &str>, proble
     let mut fields = fields::of(&file.schema);
     checks.fields(&file.schema, &fields);
     checks.references(&file.references, known, &mut fields);
-    let indexes = checks.indexes(file.indexes, &mut fields);
+    let indexes = checks.indexes(file.indexes, &mut fields, validator.is_some());
     checks.title_field(file.title_field.as_ref(), &fields);
     let collection = Collection {
         name: name.to_owned(),

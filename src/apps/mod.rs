@@ -83,7 +83,9 @@ impl App {
         let mut problems = Vec::new();
         let head: Option<yaml::AppFile> = yaml::required(&files, "app.yaml", &mut problems);
         let collections = collection::read_all(&files, &mut problems);
-        let seed = seed::read(&files, &collections, &mut problems);
+        // Records are held to their collections: where one of those is wrong, what is said of the records may only follow from that.
+        let sound = !problems.iter().any(|problem: &Problem| problem.file.starts_with("collections/"));
+        let seed = if sound { seed::read(&files, &collections, &mut problems) } else { Seed::default() };
         let crews = crew::read_all(&files, &collections, &mut problems);
         let simulation = simulation::read(&files, &crews, &mut problems);
         match head {

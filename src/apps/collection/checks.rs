@@ -53,6 +53,15 @@ impl Checks<'_> {
             };
             self.key("/schema/properties", name, said);
         }
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            let Some(default) = property.get("default") else { continue };
+            // A field's own schema; one that refers to others is held to where a record is written.
+            let wrong = Schema::new(property).map(|own| own.wrong(default, name)).unwrap_or_default();
+            if let Some(wrong) = wrong.first() {
+                let at = format!("/schema/properties/{}/default", name.replace('~', "~0").replace('/', "~1"));
+                self.at(&at, format!("the default of `{name}` does not fit it: {}", wrong.message));
+            }
+        }
         let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
         for (place, name) in required.enumerate() {
             let at = format!("/schema/required/{place}");
@@ -92,8 +101,8 @@ impl Checks<'_> {
         }
     }
 
-    /// Indexes; the fields that they name can be sorted by.
-    pub(super) fn indexes(&mut self, indexes: Vec<Spanned<IndexFields>>, fields: &mut [Field]) -> Vec<Vec<IndexField>> {
+    /// Indexes; the fields that they name can be sorted by. `sound`: the schema is one.
+    pub(super) fn indexes(&mut self, indexes: Vec<Spanned<IndexFields>>, fields: &mut [Field], sound: bool) -> Vec<Vec<IndexField>> {
         let mut read: Vec<Vec<IndexField>> = Vec::new();
         for index in indexes {
             let names = match &index.value {
@@ -105,6 +114,8 @@ impl Checks<'_> {
                 let (name, descending) = written.strip_prefix('-').map_or((written.as_str(), false), |name| (name, true));
                 let said = match fields.iter_mut().find(|field| field.name == name) {
                     _ if parts.iter().any(|part| part.field == name) => Some("stands twice in one index"),
+                    // Where the schema is none, that is told.
+                    Some(_) if !sound => None,
                     Some(field) if matches!(field.kind, FieldKind::List | FieldKind::Other) => {
                         Some("can't be sorted by: it is no text, number, flag or time")
                     }

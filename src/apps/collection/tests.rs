@@ -114,6 +114,11 @@ fn what_is_wrong_in_a_collection_is_told_where_it_stands() {
         ("{after: notes}", "{due_at: notes}", "12:14: `due_at` can't refer to records: it is neither a text nor a list of texts"),
         ("{after: notes}", "{before: notes}", "12:14: `before` is none of the schema's fields"),
         ("due_at]", "due]", "13:40: `due` is none of the schema's fields"),
+        (
+            "status: {enum: [new, seen, gone]}",
+            "status: {enum: [new, seen, gone], default: nope}",
+            "8:48: the default of `status` does not fit it: the value is not one of \"new\", \"seen\" or \"gone\"",
+        ),
         ("due_at]", "tags]", "13:40: `tags` can't be sorted by: it is no text, number, flag or time"),
         ("due_at]", "created_by]", "13:40: `created_by` can't be sorted by"),
         ("-created_at]", "-status]", "13:17: `status` stands twice in one index"),
