@@ -2,8 +2,9 @@
  * What each cached query shows, as the one truth of it: what the server said, and the layers of mutations that are under way. A query's data is
  * always made from here, so that nothing which arrives late puts something older in its place.
  */
-import { hashKey, notifyManager, replaceEqualDeep, type Query, type QueryClient, type QueryKey } from '@tanstack/query-core'
+import { hashKey, notifyManager, type Query, type QueryClient, type QueryKey } from '@tanstack/query-core'
 import type { Client, LiveQuery, OpName } from '../core/types.js'
+import { alike, kept, shared } from './alike.js'
 import type { Row } from './match.js'
 import { layer, named, told, type Asked, type Overlay, type Rows } from './overlay.js'
 
@@ -408,21 +409,3 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
 }
 
 const noop = () => {}
-
-/** The first of two values where nothing in the second is another. Rows are compared as objects, for they stay the same until they change. */
-function alike<T>(before: unknown, after: T): T {
-  if (!before || !after || typeof before !== 'object' || typeof after !== 'object') return after
-  const [old, now] = [Object.entries(before), after as Record<string, unknown>]
-  return old.length === Object.keys(now).length && old.every(([key, value]) => now[key] === value) ? (before as T) : after
-}
-
-const kept = <T>(before: unknown, after: T): T => {
-  const items = (after as Rows | undefined)?.items
-  return items ? alike(before, { ...after, items: alike((before as Rows | undefined)?.items, items) }) : after
-}
-
-/** What `select` makes is shared as TanStack Query does it, but for lists of rows: to compare them place by place would make new ones of all that moved. */
-const shared = (before: unknown, value: unknown): unknown => {
-  const same = alike(before, value)
-  return same === before || (Array.isArray(value) && (value[0] as Partial<Row> | undefined)?.revision !== undefined) ? same : replaceEqualDeep(before, value)
-}

@@ -182,7 +182,9 @@ async function session(seed: number): Promise<void> {
   server.up = true
   // What is read plainly is read again, as a person would; all else has come by itself.
   await vi.advanceTimersByTimeAsync(4000)
-  for (const { queries } of people) void queries.refetchQueries({ predicate: ({ queryKey }) => String(queryKey[4] ?? '').includes('pages') || queryKey[4] === 'plain' })
+  const plain = ({ queryKey, state }: { queryKey: readonly unknown[]; state: { data: any } }) =>
+    queryKey[4] === 'plain' || state.data?.pageParams?.some((param: unknown) => typeof param === 'string')
+  for (const { queries } of people) void queries.refetchQueries({ predicate: plain })
   for (const { queries } of people) queries.removeQueries({ type: 'inactive' })
   await vi.advanceTimersByTimeAsync(8000)
   for (const { queries, mounted, flickers, bridge } of people) {

@@ -117,6 +117,35 @@ test('a row that is pushed out again and again is in the page beyond once, and c
   await rest()
   expect(one.ids()).toEqual(['a', ...rows(0, 500).map((row) => row.id)])
   expect(one.result().data.pages[2].items[0]).toMatchObject({ id: name(399), data: { title: 'mine' } })
+  void new MutationObserver<any, any, any>(queries, q.record.delete.mutationOptions()).mutate({ collection: 'tasks', id: name(399) })
+  await rest()
+  expect(one.ids()).not.toContain(name(399))
+})
+
+test('what does not change stays the same object', async () => {
+  const one = await grown()
+  const before = one.result().data
+  void new MutationObserver<any, any, any>(queries, q.session.update.mutationOptions()).mutate({ id: 's', title: 'x' })
+  await rest()
+  expect(one.result().data).toBe(before)
+  live(400).say({ items: [task(name(0), 2), ...before.pages[0].items.slice(1), ...before.pages[1].items], next: 'c400' }, 2)
+  expect(one.result().data.pages[0]).not.toBe(before.pages[0])
+  expect(one.result().data.pages[1]).toBe(before.pages[1])
+  expect(one.result().data.pages[2]).toBe(before.pages[2])
+})
+
+test('a list that is removed while its pages are fetched again leaves nothing behind', async () => {
+  const one = await grown()
+  live(400).lose()
+  void one.observer.refetch()
+  await rest()
+  one.stop()
+  queries.removeQueries()
+  live(400).say({ items: rows(0, 400), next: 'c400' }, 2)
+  await rest()
+  hand.next().answer({ items: rows(400, 500) }, 2)
+  await rest()
+  expect([...hand.lives.values()].map((each) => [each.retained, each.watched])).toEqual([...hand.lives.values()].map(() => [0, false]))
 })
 
 test('a list that is too large for a message goes on by its cursor', async () => {
