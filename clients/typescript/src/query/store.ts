@@ -135,8 +135,8 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
     }
   }
 
-  /** Shows everywhere what has become of the layers, and lets those go that nothing needs any more. */
-  function publishAll(): void {
+  /** Gathers what is known of rows. */
+  function gather(): void {
     newest.clear()
     for (const store of stores.values()) {
       for (const output of [store.seen, ...[...store.reads.values()].map(([read]) => read)]) {
@@ -146,6 +146,11 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
         }
       }
     }
+  }
+
+  /** Shows everywhere what has become of the layers, and lets those go that nothing needs any more. */
+  function publishAll(): void {
+    gather()
     used.clear()
     notifyManager.batch(() => stores.forEach(publish))
     overlays = overlays.filter((one) => !one.old || used.has(one))
@@ -168,7 +173,9 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
         store.reads = new Map([...store.reads].filter(([param]) => typeof param === 'string'))
       }
     }
-    publishAll()
+    // Most often it is nobody else's affair.
+    if (overlays.length || [...stores.values()].some((other) => other.reads.size)) publishAll()
+    else publish(store)
     // It is tried once more, and what it ends with then is the query's error.
     const query = cache.get(store.hash)
     if (status === 'ended' && store.release && query?.state.fetchStatus === 'idle') query.fetch().catch(noop)
@@ -327,6 +334,7 @@ export function createStores(client: Client, queries: QueryClient, prefix: strin
       if (found) store.reads.set(param, found)
       return found
     })
+    gather()
     return (store.value = compose(store) ?? value)
   }
 
