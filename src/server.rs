@@ -17,9 +17,9 @@ use crate::{
     clock::Clock,
     connection::{self, Node},
     context::Services,
-    dispatch::Router,
+    dispatch::{Agents, Router},
     door::{self, Door},
-    engine::{Engine, EngineHandle},
+    engine::{Engine, EngineHandle, Operations},
     hub::Hub,
     leases,
     limits::Limits,
@@ -163,11 +163,13 @@ impl Server {
         let live = Live::new(feeds, store.clone());
         let services = Arc::new(Services { settings, clock, store, hub, live, access, apps, limits });
 
-        let engine = Engine::start(services.clone(), name.id.clone()).map_err(StartError::Models)?;
+        let router = Arc::new(Router::new());
+        let operations: Arc<dyn Operations> = Arc::new(Agents { router: router.clone(), services: services.clone() });
+        let engine = Engine::start(services.clone(), name.id.clone(), &operations).map_err(StartError::Models)?;
         let sweep = tokio::spawn(sweep_forever(services.clone()));
         let reloading = folder.map(|folder| tokio::spawn(reload_forever(folder, services.clone())));
         let (draining, drains) = watch::channel(false);
-        let node = Node { services: services.clone(), router: Arc::new(Router::new()) };
+        let node = Node { services: services.clone(), router };
         let on_socket = move |stream, early, peer: SocketAddr, admission| {
             tokio::spawn(connection::serve(stream, early, peer.ip(), node.clone(), admission));
         };

@@ -1,5 +1,6 @@
 //! Who acts, and whether they may: principals, tokens, passwords, and the one policy that every operation and subscription passes.
 
+mod agent;
 mod doubt;
 mod key;
 mod passwords;
@@ -14,6 +15,7 @@ mod standing;
 pub(crate) mod testing;
 mod tokens;
 
+pub use agent::Agent;
 pub use doubt::Doubts;
 pub use key::{FILE as KEY_FILE, SigningKey};
 pub use passwords::{Cost, PasswordHash, Threads};

@@ -133,7 +133,7 @@ pub(super) fn identity(user: &User, workspace: &Workspace, member: &Member, sign
 }
 
 /// The database is away: nothing is known, and the same may be known later.
-fn unavailable(error: &StoreError) -> Fault {
+pub(super) fn unavailable(error: &StoreError) -> Fault {
     tracing::error!(%error, "who is signed in could not be read");
     Fault::new(FaultCode::Unavailable, "the database is away: try again")
 }

@@ -8,7 +8,7 @@ mod tasks;
 
 pub use agents::Agent;
 pub use approvals::ApprovalRule;
-pub use grants::{Grant, TOOLS};
+pub use grants::{Grant, TOOLS, is_tool};
 pub use process::{MANAGER, Manager, Process};
 pub use tasks::Task;
 

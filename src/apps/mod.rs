@@ -13,7 +13,7 @@ mod versions;
 mod yaml;
 
 pub use collection::{Allowed, Collection, IndexField, Move, ROW_FIELDS, Rights, Singleton, Transitions};
-pub use crew::{Agent, ApprovalRule, Budget, Crew, Executor, Grant, MANAGER, Manager, Process, TOOLS, Task};
+pub use crew::{Agent, ApprovalRule, Budget, Crew, Executor, Grant, MANAGER, Manager, Process, TOOLS, Task, is_tool};
 pub use placeholders::{fill, names};
 pub use schema::{NoSchema, Schema};
 pub use seed::{Seed, SeedRecord};

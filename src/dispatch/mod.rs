@@ -1,5 +1,6 @@
 //! From a request to its reply: which operation, who asks, how often, under which key, with what input.
 
+mod agents;
 mod reads;
 
 use std::{collections::HashMap, future::Future, net::IpAddr, sync::Arc, time::Duration};
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{Instrument, debug_span, error, warn};
 
 use self::reads::Ask;
-pub use self::reads::read;
+pub use self::{agents::Agents, reads::read};
 use crate::{
     access::{Identity, policy},
     context::{Answer, Context, Failure, RequestKey, Services},

@@ -150,7 +150,7 @@ fn stage(means: &Means, app: Arc<App>, run: &RunRow, history: History, shared: S
         app,
         models: means.models.clone(),
         tools: means.tools.clone(),
-        cx: ToolContext { inputs: Arc::new(run.inputs.0.clone()) },
+        cx: ToolContext::of(run),
         clock: clock.clone(),
         answer_bytes: settings.answer_bytes as usize,
         log: shared.log,

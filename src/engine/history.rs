@@ -78,6 +78,8 @@ pub(super) struct Called {
     pub(super) first: String,
     pub(super) tool: String,
     pub(super) input: Value,
+    /// When it was first begun.
+    pub(super) begun_at: Millis,
     pub(super) outcome: Option<Result<Value, Fault>>,
     /// A later attempt began after it without it having ended.
     void: bool,
@@ -87,8 +89,8 @@ pub(super) struct Called {
 
 impl Called {
     /// A call that begins now.
-    pub(super) fn new(call: String, tool: String, input: Value) -> Self {
-        Self { first: call.clone(), call, tool, input, outcome: None, void: false, unsure: false }
+    pub(super) fn new(call: String, tool: String, input: Value, begun_at: Millis) -> Self {
+        Self { first: call.clone(), call, tool, input, begun_at, outcome: None, void: false, unsure: false }
     }
     /// Whether it was begun by an earlier attempt and never ended.
     pub(super) fn is_void(&self) -> bool {
@@ -154,7 +156,7 @@ impl History {
             }
             RunEvent::ToolStarted { call, task, tool, input, .. } => {
                 self.calls += 1;
-                self.works.entry(task).or_default().called(Called::new(call, tool, input));
+                self.works.entry(task).or_default().called(Called::new(call, tool, input, at));
             }
             RunEvent::ToolFinished { call, output, .. } => self.ended(&call, Ok(output)),
             RunEvent::ToolFailed { call, fault, .. } => self.ended(&call, Err(fault)),

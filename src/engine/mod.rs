@@ -12,6 +12,7 @@ mod history;
 mod log;
 mod model;
 mod models;
+mod operations;
 mod pace;
 mod prompt;
 mod read;
@@ -27,6 +28,7 @@ mod work;
 pub use content::{ContentAnalyze, Figures, analyze};
 pub use model::{Chunk, Message, Model, Request, Scene};
 pub use models::Models;
+pub use operations::{Acting, Operations};
 pub use read::events;
 pub use simulated::Simulated;
 pub use tools::{Effect, Tool, ToolContext, ToolSpec, Toolbox};
@@ -70,13 +72,13 @@ pub struct EngineHandle {
 }
 
 impl Engine {
-    /// Starts executing runs with the settings' models, as the node with this id.
+    /// Starts executing runs with the settings' models and every tool, as the node with this id.
     ///
     /// # Errors
     /// See [`Models::new`].
-    pub fn start(services: Arc<Services>, node: String) -> Result<EngineHandle, String> {
+    pub fn start(services: Arc<Services>, node: String, operations: &Arc<dyn Operations>) -> Result<EngineHandle, String> {
         let models = Models::new(&services.settings)?;
-        Ok(Self::start_with(services, node, models, Toolbox::standard()))
+        Ok(Self::start_with(services, node, models, Toolbox::standard(operations)))
     }
 
     /// Starts executing runs with these models and these tools.

@@ -3,6 +3,7 @@
 use crewline_protocol::{
     event::{RunEvent, TextRole, Usage},
     fault::FaultCode,
+    value::Millis,
 };
 use futures::StreamExt;
 use serde_json::Value;
@@ -62,7 +63,9 @@ impl Talk<'_> {
                     last_role = Some(role);
                 }
                 // A model that calls tools although it was given none is taken at its words alone.
-                Some(Chunk::Call { tool, input }) if may_call => answer.calls.push(Called::new(stage.next_call(), tool, input)),
+                Some(Chunk::Call { tool, input }) if may_call => {
+                    answer.calls.push(Called::new(stage.next_call(), tool, input, stage.now()));
+                }
                 Some(Chunk::Call { .. }) => {}
                 Some(Chunk::Usage(used)) => usage += used,
             }
@@ -70,7 +73,9 @@ impl Talk<'_> {
         let at = stage.now();
         let parts = std::mem::take(&mut self.open_parts).into_iter();
         let mut events: Vec<RunEvent> = parts.map(|part| RunEvent::TextFinished { at, part }).collect();
-        events.extend(answer.calls.iter().map(|called| self.called(called)));
+        // The log says when a call was first begun, also to the attempt that makes it again.
+        answer.calls.iter_mut().for_each(|called| called.begun_at = at);
+        events.extend(answer.calls.iter().map(|called| self.called(called, at)));
         events.push(RunEvent::UsageRecorded {
             at,
             task: Some(work.id.clone()),
@@ -101,9 +106,9 @@ impl Talk<'_> {
     }
 
     /// How a tool's call begins in the log.
-    pub(super) fn called(&self, called: &Called) -> RunEvent {
+    pub(super) fn called(&self, called: &Called, at: Millis) -> RunEvent {
         RunEvent::ToolStarted {
-            at: self.stage.now(),
+            at,
             call: called.call.clone(),
             task: self.work.id.clone(),
             agent: self.work.agent.name.clone(),

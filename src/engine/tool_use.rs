@@ -28,7 +28,7 @@ impl Talk<'_> {
         let mut again = Vec::new();
         for called in calls.iter_mut().filter(|called| called.is_void()) {
             called.again(self.stage.next_call());
-            again.push(self.called(called));
+            again.push(self.called(called, self.stage.now()));
         }
         if !again.is_empty() {
             self.stage.go_on()?;
@@ -96,7 +96,8 @@ impl Talk<'_> {
             // What happens must not be forgotten: the call is in the log before it is made.
             stage.log.written().await;
         }
-        let outcome = stage.tools.call(&stage.cx, &called.tool, work.grants, called.input.clone()).await;
+        let outcome =
+            stage.tools.call(&stage.cx.for_call(&called.first, called.begun_at), &called.tool, work.grants, called.input.clone()).await;
         if let Ok(output) = &outcome
             && computes
         {

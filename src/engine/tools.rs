@@ -5,12 +5,19 @@ use std::{collections::BTreeMap, sync::Arc};
 use crewline_protocol::{
     fault::{Fault, FaultCode},
     operations::run::Inputs,
+    value::Millis,
 };
 use futures::future::BoxFuture;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::content::ContentAnalyze;
-use crate::apps::{Grant, Schema};
+use super::{
+    content::ContentAnalyze,
+    operations::{self, Acting, Operations},
+};
+use crate::{
+    apps::{Grant, Schema},
+    runs::RunRow,
+};
 
 /// The longest result that a log and a conversation take, in bytes of JSON.
 const RESULT_BYTES: usize = 64 << 10;
@@ -42,6 +49,24 @@ pub enum Effect {
 pub struct ToolContext {
     /// What the run was started with.
     pub inputs: Arc<Inputs>,
+    /// For whom it acts.
+    pub acting: Acting,
+    /// The id by which the call was first begun: the same when it is made again.
+    pub call: String,
+    /// When it was first begun.
+    pub begun_at: Millis,
+}
+
+impl ToolContext {
+    /// Of a run's calls.
+    pub(super) fn of(run: &RunRow) -> Self {
+        let acting = Acting { run: run.id, crew: run.crew.clone(), workspace: run.workspace_id, user: run.started_by };
+        Self { inputs: Arc::new(run.inputs.0.clone()), acting, call: String::new(), begun_at: run.created_at }
+    }
+    /// The same for one call.
+    pub(super) fn for_call(&self, call: &str, begun_at: Millis) -> Self {
+        Self { call: call.to_owned(), begun_at, ..self.clone() }
+    }
 }
 
 /// A tool.
@@ -68,8 +93,9 @@ struct Entry {
 
 impl Toolbox {
     /// Every tool that an app may name.
-    pub fn standard() -> Self {
-        Self::of([Arc::new(ContentAnalyze) as Arc<dyn Tool>])
+    pub fn standard(operations: &Arc<dyn Operations>) -> Self {
+        let own = [Arc::new(ContentAnalyze) as Arc<dyn Tool>];
+        Self::of(own.into_iter().chain(operations::tools(operations)))
     }
 
     /// These tools.
@@ -84,7 +110,11 @@ impl Toolbox {
 
     /// How a model is told of the tools that are granted, each once.
     pub fn specs(&self, grants: &[Grant]) -> Vec<ToolSpec> {
-        self.0.values().filter(|entry| grants.iter().any(|grant| grant.covers(&entry.spec.name))).map(|entry| entry.spec.clone()).collect()
+        let granted = |entry: &Entry| {
+            let granted: Vec<&Grant> = grants.iter().filter(|grant| grant.covers(&entry.spec.name)).collect();
+            (!granted.is_empty()).then(|| bound(entry.spec.clone(), &granted))
+        };
+        self.0.values().filter_map(granted).collect()
     }
 
     /// What making a call of a tool again does.
@@ -119,22 +149,68 @@ impl Toolbox {
     }
 }
 
+/// A tool as it is told of to an agent whose grants all bind some of its arguments.
+fn bound(mut spec: ToolSpec, grants: &[&Grant]) -> ToolSpec {
+    let mut arguments: Vec<&String> = grants[0].only.keys().collect();
+    arguments.retain(|argument| grants.iter().all(|grant| grant.only.contains_key(*argument)));
+    for argument in arguments {
+        let mut values: Vec<Value> = Vec::new();
+        for value in grants.iter().flat_map(|grant| &grant.only[argument]) {
+            if !values.contains(value) {
+                values.push(value.clone());
+            }
+        }
+        if let Some(property) = spec.input_schema.pointer_mut("/properties").and_then(|properties| properties.get_mut(argument)) {
+            *property = json!({"enum": values});
+        }
+    }
+    spec
+}
+
 #[cfg(test)]
 mod tests {
+    use crewline_protocol::{
+        OPERATIONS,
+        value::{MutationKey, RunId, UserId, WorkspaceId},
+    };
+
     use super::*;
-    use serde_json::json;
+    use crate::apps::is_tool;
+
+    struct Nothing;
+    impl Operations for Nothing {
+        fn carry_out(&self, _: Acting, _: &'static str, _: Value, _: Option<MutationKey>) -> BoxFuture<'static, Result<Value, Fault>> {
+            Box::pin(async { Err(Fault::not_found()) })
+        }
+    }
+
+    fn standard() -> Toolbox {
+        Toolbox::standard(&(Arc::new(Nothing) as Arc<dyn Operations>))
+    }
 
     #[test]
     fn every_tool_that_an_app_may_name_is_there() {
-        let toolbox = Toolbox::standard();
-        let names: Vec<&str> = toolbox.0.keys().map(String::as_str).collect();
-        assert_eq!(names, crate::apps::TOOLS);
-        assert!(Toolbox::standard().0.values().all(|entry| entry.arguments.is_some()), "a schema is none");
+        let toolbox = standard();
+        let operations = OPERATIONS.iter().filter(|spec| is_tool(spec)).map(|spec| spec.name);
+        let mut named: Vec<&str> = crate::apps::TOOLS.iter().copied().chain(operations).collect();
+        named.sort_unstable();
+        assert_eq!(toolbox.0.keys().map(String::as_str).collect::<Vec<_>>(), named);
+        for (name, entry) in &*toolbox.0 {
+            assert!(entry.arguments.is_some(), "{name}: its schema is none");
+            assert!(entry.spec.input_schema["type"] == "object" && !entry.spec.description.is_empty(), "{name}: {:?}", entry.spec);
+        }
+    }
+
+    fn cx() -> ToolContext {
+        let (at, bytes) = (Millis(0), [0; 10]);
+        let acting =
+            Acting { run: RunId::new(at, bytes), crew: "c".into(), workspace: WorkspaceId::new(at, bytes), user: UserId::new(at, bytes) };
+        ToolContext { inputs: Arc::default(), acting, call: "call-1".into(), begun_at: at }
     }
 
     #[tokio::test]
     async fn what_can_not_be_called_says_why() {
-        let (toolbox, cx) = (Toolbox::standard(), ToolContext { inputs: Arc::default() });
+        let (toolbox, cx) = (standard(), cx());
         let allowed = [Grant { tool: "content.analyze".to_owned(), only: BTreeMap::new() }];
         let call = async |tool: &str, allowed: &[Grant], input| toolbox.call(&cx, tool, allowed, input).await.map_err(|fault| fault.code);
         assert_eq!(call("web.fetch", &allowed, json!({})).await, Err(FaultCode::NotFound));

@@ -41,7 +41,7 @@ impl Grant {
 }
 
 /// Whether agents can be given an operation as a tool.
-pub(super) fn is_tool(operation: &OperationSpec) -> bool {
+pub fn is_tool(operation: &OperationSpec) -> bool {
     let for_agents = !matches!(operation.access, Access::Anyone | Access::Own | Access::Worker | Access::Operator);
     for_agents && !FOR_PEOPLE.contains(&operation.noun())
 }
