@@ -2,7 +2,9 @@
 
 use crate::{
     access::{Member, SignIn, User, Workspace},
+    approvals::ApprovalRow,
     apps::AppVersion,
+    artifacts::ArtifactRow,
     leases::Lease,
     members::InvitationRow,
     records::RecordRow,
@@ -23,6 +25,8 @@ async fn every_entity_has_its_columns_on_both_databases() {
         MessageRow::TABLE,
         Deleted::TABLE,
         RunRow::TABLE,
+        ApprovalRow::TABLE,
+        ArtifactRow::TABLE,
         Lease::TABLE,
         AppVersion::TABLE,
         RecordRow::TABLE,

@@ -3,11 +3,14 @@
 #![deny(clippy::unwrap_used)]
 
 pub mod access;
+pub mod approvals;
 pub mod apps;
+pub mod artifacts;
 pub mod auth;
 pub mod clock;
 pub mod connection;
 pub mod context;
+pub mod control;
 pub mod dispatch;
 pub mod door;
 pub mod engine;

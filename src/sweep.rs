@@ -1,12 +1,13 @@
 //! What stands behind hints: every node asks the database now and then for the heads of what its connections follow, and for rights
-//! that changed. A lost hint costs at most one round. What deleted sessions left is cleared away on the way.
+//! that changed. A lost hint costs at most one round. What deleted sessions left is cleared away on the way, and
+//! questions that nobody answered in time are ended.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
-use crate::{context::Services, sessions};
+use crate::{approvals, context::Services, sessions};
 
 /// Sweeps until it is dropped.
 pub async fn sweep_forever(services: Arc<Services>) {
@@ -44,6 +45,9 @@ pub async fn sweep(services: &Services) {
     }
     if let Err(error) = sessions::clear(&services.store).await {
         warn!(%error, "what deleted sessions left can't be cleared away; the next round tries again");
+    }
+    if let Err(error) = approvals::expire(services).await {
+        warn!(%error, "questions that nobody answered in time can't be ended; the next round tries again");
     }
     let (identities, mailboxes): (Vec<_>, Vec<_>) = services.hub.signed_in().into_iter().unzip();
     match services.access.standings(&identities).await {

@@ -7,12 +7,21 @@ use schemars::{Schema, SchemaGenerator};
 
 use crate::{
     operation::Role,
-    operations::{collection, invitation, member, message, record, run, session, workspace},
+    operations::{approval, collection, invitation, member, message, record, run, session, workspace},
 };
 
 /// Every noun that has reads of its own.
-pub static NOUNS: &[&Noun] =
-    &[&workspace::NOUN, &member::NOUN, &invitation::NOUN, &session::NOUN, &message::NOUN, &run::NOUN, &collection::NOUN, &record::NOUN];
+pub static NOUNS: &[&Noun] = &[
+    &workspace::NOUN,
+    &member::NOUN,
+    &invitation::NOUN,
+    &session::NOUN,
+    &message::NOUN,
+    &run::NOUN,
+    &approval::NOUN,
+    &collection::NOUN,
+    &record::NOUN,
+];
 
 /// The noun with this name.
 pub fn find(name: &str) -> Option<&'static Noun> {

@@ -2,6 +2,7 @@
 
 mod agents;
 mod reads;
+mod routes;
 
 use std::{collections::HashMap, future::Future, net::IpAddr, sync::Arc, time::Duration};
 
@@ -83,59 +84,6 @@ struct Prepared {
 }
 
 impl Router {
-    /// Every operation with its handler.
-    pub fn new() -> Self {
-        use crate::{auth, members, records, workspaces};
-        use crewline_protocol::operations::{collection, invitation, member, message, record, run, session, workspace};
-        Self { routes: HashMap::new() }
-            .handle(auth::register)
-            .handle(auth::login)
-            .handle(auth::refresh)
-            .handle(auth::authenticate)
-            .handle(auth::logout)
-            .handle(auth::me)
-            .read::<workspace::Get>()
-            .handle(workspaces::list)
-            .handle(workspaces::update)
-            .read::<member::Get>()
-            .read::<member::List>()
-            .read::<member::Aggregate>()
-            .handle(members::update)
-            .handle(members::remove)
-            .read::<invitation::Get>()
-            .read::<invitation::List>()
-            .read::<invitation::Aggregate>()
-            .handle_with_secret(members::create, members::with_token)
-            .handle(members::revoke)
-            .handle(members::accept)
-            .handle(sessions::create)
-            .read::<session::Get>()
-            .read::<session::List>()
-            .read::<session::Aggregate>()
-            .handle(sessions::update)
-            .handle(sessions::archive)
-            .handle(sessions::delete)
-            .read::<message::Get>()
-            .read::<message::List>()
-            .read::<message::Aggregate>()
-            .handle(sessions::post)
-            .handle(runs::start)
-            .read::<run::Get>()
-            .read::<run::List>()
-            .read::<run::Aggregate>()
-            .handle(runs::cancel)
-            .read::<collection::Get>()
-            .read::<collection::List>()
-            .read::<collection::Aggregate>()
-            .handle(records::create)
-            .read::<record::Get>()
-            .read::<record::List>()
-            .read::<record::Aggregate>()
-            .handle(records::update)
-            .handle(records::delete)
-            .handle(records::batch)
-    }
-
     /// Binds a handler to the operation that its argument is, whose answer holds a secret: it is kept under its key without it, and
     /// each time it is given `complete` derives it again.
     fn handle_with_secret<O, F, Fut>(self, handler: F, complete: fn(&Services, O::Output) -> O::Output) -> Self

@@ -12,6 +12,7 @@ use crewline_protocol::{
 use super::{Prepare, Prepared, Reply, Router, validate};
 use crate::{
     access::Identity,
+    approvals,
     apps::App,
     context::{Answer, Context, Failure, Services},
     members,
@@ -78,6 +79,7 @@ async fn answer(cx: Context, asked: Arc<Asked>) -> Result<Reply, Failure> {
 
 fn noun(name: &str) -> Option<Arc<Noun>> {
     match name {
+        "approval" => Some(approvals::noun()),
         "invitation" => Some(members::invitations()),
         "member" => Some(members::noun()),
         "message" => Some(sessions::messages()),

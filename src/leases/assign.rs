@@ -48,7 +48,7 @@ pub async fn candidates(store: &Store, holder: &str, now: Millis, most: usize) -
     Ok(runs)
 }
 
-/// Gives a run to this holder, who begins its next attempt. `None` where there is nothing to execute: someone else has it, it has
+/// Gives a run to this holder, who begins its next attempt, or goes on with one that was put away. `None` where there is nothing to execute: someone else has it, it has
 /// ended, or it ends here, cancelled while nobody held it or begun too often.
 ///
 /// # Errors
@@ -73,7 +73,9 @@ pub async fn assign(store: &Store, run: RunId, holder: &str, terms: Terms) -> Re
         ),
     };
     let commit = Commit::in_workspace(run.workspace_id).guard(free);
-    let attempt = run.attempt + 1;
+    // Who put it away had done all that could be done: it goes on in the same attempt.
+    let goes_on = held.is_none() && run.attempt > 0;
+    let attempt = if goes_on { run.attempt } else { run.attempt + 1 };
     let end = match &held {
         Some(_) if run.cancel_mode().is_some() => Some(End::Cancelled),
         Some(lease) if attempt > max_attempts => Some(End::Failed(given_up(lease.attempt))),
@@ -92,16 +94,20 @@ pub async fn assign(store: &Store, run: RunId, holder: &str, terms: Terms) -> Re
         created_at: held.as_ref().map_or(now, |lease| lease.created_at),
         updated_at: now,
         holder: holder.to_owned(),
-        epoch: held.as_ref().map_or(1, |lease| lease.epoch + 1),
+        epoch: run.lease_epoch + 1,
         attempt,
         expires_at: now.plus(lease_ms),
     };
     let begun = run.begun(attempt, now);
     let event = RunEvent::RunStarted { at: now, attempt, crew: run.crew.clone(), inputs: run.inputs.0.clone() };
-    let commit = commit.replace(&run, &begun).put(&lease).append(run.id, &[event]);
+    let commit = commit.replace(&run, &begun).put(&lease);
+    let commit = if goes_on { commit } else { commit.append(run.id, &[event]) };
     let Some(committed) = done(store.commit(commit).await)? else { return Ok(None) };
     let revision = committed.revision.unwrap_or_default();
-    let head = committed.heads.first().copied().unwrap_or_default();
+    let head = match committed.heads.first() {
+        Some(head) => *head,
+        None => store.heads(&[run.id]).await?.first().map(|(_, stream)| stream.head).unwrap_or_default(),
+    };
     Ok(Some(Assigned { lease: Lease { revision, ..lease }, run: RunRow { revision, ..begun }, head }))
 }
 

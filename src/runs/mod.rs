@@ -1,4 +1,4 @@
-//! Runs: starting, reading and cancelling them. What executes them is in `leases` and `engine`.
+//! Runs: starting and reading them. What people ask of them is in `control`, what executes them is in `leases` and `engine`.
 
 mod inputs;
 mod row;
@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 use crewline_protocol::{
     event::{RunEvent, Usage, WaitingFor},
     fault::{Fault, FaultCode},
-    operations::run::{self, Cancel, Run, Start, Status},
+    operations::run::{self, Run, Start, Status},
     value::{MicroUsd, Revision, RunId, SessionId, WorkspaceId, encode},
 };
 
@@ -95,6 +95,8 @@ pub async fn start(cx: Context, input: Start) -> Result<Answer<Run>, Failure> {
         cancel_mode: None,
         started_at: None,
         finished_at: None,
+        lease_epoch: 0,
+        pause_requested_at: None,
     };
     // Its output must find room in the same row.
     let (bytes, most) = (encode(&run.run()).len(), ROW_BYTES - services.settings.answer_bytes as usize);
@@ -110,30 +112,6 @@ pub async fn start(cx: Context, input: Start) -> Result<Answer<Run>, Failure> {
     Ok(answer)
 }
 
-/// Asks a run to end.
-///
-/// # Errors
-/// `not_found` for one that is absent or in another workspace.
-pub async fn cancel(cx: Context, input: Cancel) -> Result<Answer<Run>, Failure> {
-    let identity = cx.identity()?.clone();
-    let run = load_row(&cx.services, identity.workspace, input.id).await?;
-    let (now, mode) = (cx.now(), input.mode.unwrap_or_default());
-    let requested = RunEvent::RunCancelRequested { at: now, mode, by: identity.user };
-    let commit = Commit::in_workspace(run.workspace_id);
-    match run.cancelled(mode, now) {
-        Cancelled::Unchanged => cx.commit(Commit::default(), move |_| run.run()).await,
-        Cancelled::Requested(asked) => {
-            let commit = commit.replace(&run, &asked).append(asked.id, &[requested]);
-            cx.commit(commit, move |revision| asked.at(revision)).await
-        }
-        Cancelled::Ended(ended) => {
-            let events = [requested, finished_event(&ended, ended.usage())];
-            let commit = commit.replace(&run, &ended).append(ended.id, &events);
-            cx.commit(commit, move |revision| ended.at(revision)).await
-        }
-    }
-}
-
 /// Reads a run of this workspace.
 ///
 /// # Errors
@@ -142,7 +120,11 @@ pub async fn load(services: &Services, workspace: WorkspaceId, run: RunId) -> Re
     Ok(load_row(services, workspace, run).await?.run())
 }
 
-async fn load_row(services: &Services, workspace: WorkspaceId, run: RunId) -> Result<RunRow, Failure> {
+/// The same, as it is stored.
+///
+/// # Errors
+/// As [`load`].
+pub async fn load_row(services: &Services, workspace: WorkspaceId, run: RunId) -> Result<RunRow, Failure> {
     let row = services.store.get::<RunRow>(run).await?;
     Ok(row.filter(|row| row.workspace_id == workspace).ok_or_else(Fault::not_found)?)
 }

@@ -56,6 +56,10 @@ entity! {
         started_at: Option<Millis>,
         /// When it ended.
         finished_at: Option<Millis>,
+        /// Raised with every hold on it, also after one that was given up: what an older holder writes is refused.
+        lease_epoch: i64,
+        /// Since when it is to pause, or does; set by who asks for it, and taken away by who resumes it.
+        pause_requested_at: Option<Millis>,
     }
 }
 
@@ -102,6 +106,7 @@ impl RunRow {
             usage: self.usage(),
             started_by: row.started_by,
             cancel_requested_at: row.cancel_requested_at,
+            pause_requested_at: row.pause_requested_at,
             started_at: row.started_at,
             finished_at: row.finished_at,
         }
@@ -127,10 +132,28 @@ impl RunRow {
         }
     }
 
-    /// Begun, or begun again, as this attempt.
+    /// Held by somebody who begins this attempt, or goes on with it.
     #[must_use]
     pub fn begun(&self, attempt: u32, now: Millis) -> Self {
-        Self { status: Status::Running, attempt, started_at: self.started_at.or(Some(now)), updated_at: now, ..self.clone() }
+        let (started_at, lease_epoch) = (self.started_at.or(Some(now)), self.lease_epoch + 1);
+        Self { status: Status::Running, attempt, lease_epoch, started_at, updated_at: now, ..self.clone() }
+    }
+
+    /// Put away until it is queued again: nobody holds it.
+    #[must_use]
+    pub fn parked(&self, usage: Usage, now: Millis) -> Self {
+        Self { status: Status::Waiting, ..self.progressed(self.progress, usage, now) }
+    }
+
+    /// Whether it was put away until somebody answers or resumes it: a run for a worker waits too, but for being begun.
+    pub fn is_parked(&self) -> bool {
+        self.status == Status::Waiting && self.attempt > 0
+    }
+
+    /// Waits for somebody to go on with it.
+    #[must_use]
+    pub fn requeued(&self, now: Millis) -> Self {
+        Self { status: Status::Queued, updated_at: now, ..self.clone() }
     }
 
     /// So far through its tasks, at this cost.
@@ -211,13 +234,16 @@ pub(crate) mod tests {
             cancel_mode: None,
             started_at: None,
             finished_at: None,
+            lease_epoch: 0,
+            pause_requested_at: None,
         }
     }
 
     #[test]
     fn a_run_keeps_when_it_was_first_begun() {
         let begun = row().begun(1, Millis(5)).begun(2, Millis(9));
-        let expected = RunRow { status: Status::Running, attempt: 2, started_at: Some(Millis(5)), updated_at: Millis(9), ..row() };
+        let expected =
+            RunRow { status: Status::Running, attempt: 2, lease_epoch: 2, started_at: Some(Millis(5)), updated_at: Millis(9), ..row() };
         assert_eq!(begun, expected);
     }
 

@@ -9,6 +9,7 @@ use crewline_protocol::{
 };
 
 use crate::{
+    control,
     dispatch::read,
     runs, sessions,
     testing::{
@@ -45,7 +46,7 @@ async fn a_run_of_another_workspace_reads_as_absent() {
     for id in [run.id, absent] {
         let faults = [
             fault(read(cx(), Get { id }).await.unwrap_err()),
-            fault(runs::cancel(cx(), Cancel { id, mode: None }).await.unwrap_err()),
+            fault(control::cancel(cx(), Cancel { id, mode: None }).await.unwrap_err()),
             fault(runs::load(&node.services, eve.workspace, id).await.unwrap_err()),
         ];
         assert_eq!(faults, [Fault::not_found(), Fault::not_found(), Fault::not_found()]);
@@ -140,6 +141,6 @@ async fn a_run_for_a_worker_waits_and_can_be_cancelled_meanwhile() {
     tokio::time::sleep(std::time::Duration::from_secs(10)).await;
     assert_eq!(node.row(run.id).await.status, Status::Waiting);
     assert_eq!(node.log(run.id).await, [RunEvent::RunWaiting { at: run.created_at, r#for: WaitingFor::Worker }]);
-    let cancelled = runs::cancel(node.context(Some(&ada)), Cancel { id: run.id, mode: None }).await.unwrap().output;
+    let cancelled = control::cancel(node.context(Some(&ada)), Cancel { id: run.id, mode: None }).await.unwrap().output;
     assert_eq!(cancelled.status, Status::Cancelled);
 }

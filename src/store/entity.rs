@@ -6,10 +6,10 @@ use bytes::Bytes;
 use crewline_protocol::{
     opening::PrincipalKind,
     operation::Role,
-    operations::{invitation, run::Status},
+    operations::{approval, invitation, run::Status},
     value::{
-        CollectionId, ConnectionId, InvitationId, MemberId, MessageId, MicroUsd, Millis, MutationKey, Offset, RecordId, Revision, RunId,
-        SessionId, SignInId, SteerId, UserId, WorkspaceId,
+        ApprovalId, ArtifactId, CollectionId, ConnectionId, InvitationId, MemberId, MessageId, MicroUsd, Millis, MutationKey, Offset,
+        RecordId, Revision, RunId, SessionId, SignInId, SteerId, UserId, WorkspaceId,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -304,6 +304,9 @@ stored_as! {
     PrincipalKind as String: |kind| kind.as_str().to_owned(), |name| PrincipalKind::from_name(&name);
     invitation::Status as String: |status| status.as_str().to_owned(), |name| invitation::Status::from_name(&name);
     Role as String: |role| role.as_str().to_owned(), |name| Role::from_name(&name);
+    approval::Kind as String: |kind| kind.as_str().to_owned(), |name| approval::Kind::from_name(&name);
+    approval::Status as String: |status| status.as_str().to_owned(), |name| approval::Status::from_name(&name);
+    approval::OnExpire as String: |consequence| consequence.as_str().to_owned(), |name| approval::OnExpire::from_name(&name);
     Status as String: |status| status.as_str().to_owned(), |name| Status::from_name(&name);
     ConnectionId as String: ToString::to_string, |text| text.parse().ok();
     WorkspaceId as String: ToString::to_string, |text| text.parse().ok();
@@ -318,6 +321,8 @@ stored_as! {
     InvitationId as String: ToString::to_string, |text| text.parse().ok();
     MutationKey as String: ToString::to_string, |text| text.parse().ok();
     SteerId as String: ToString::to_string, |text| text.parse().ok();
+    ApprovalId as String: ToString::to_string, |text| text.parse().ok();
+    ArtifactId as String: ToString::to_string, |text| text.parse().ok();
 }
 
 impl From<i64> for Value {

@@ -27,6 +27,7 @@ use crate::{
     auth,
     clock::Clock,
     context::{Context, Services},
+    control,
     engine::{
         Chunk, ContentAnalyze, Engine, EngineHandle, Model, Models, Request, Simulated, Tool, ToolContext, ToolSpec, Toolbox, events,
     },
@@ -140,7 +141,7 @@ impl Node {
     }
 
     pub(crate) async fn cancel(&self, identity: &Arc<Identity>, id: RunId, mode: CancelMode) -> Run {
-        runs::cancel(self.context(Some(identity)), Cancel { id, mode: Some(mode) }).await.unwrap().output
+        control::cancel(self.context(Some(identity)), Cancel { id, mode: Some(mode) }).await.unwrap().output
     }
 
     pub(crate) fn engine(&self, node: &str, counted: &Counted) -> EngineHandle {

@@ -50,6 +50,35 @@ export type Approval = {
   answered_by?: string,
 };
 
+/** Tells measures over groups of approvals. */
+export type ApprovalAggregate = {
+  /** What a group's rows have in common; absent: all are one group. */
+  groups?: Array<Group>,
+  /** What is told of each group. */
+  measures: Array<Measure>,
+  /** Which rows; absent: all. */
+  filter?: Filter,
+};
+
+/**
+ * Answers a question that holds a run. The first answer wins; one that comes later, also after the question has expired or was taken
+ * back: `conflict`, `state`, with the row. A role that is not among the row's: `forbidden`.
+ */
+export type ApprovalAnswer = {
+  /** Which question. */
+  id: string,
+  /** The row's revision, as who answers has seen it; absent: whatever it is. */
+  revision?: Revision,
+  /** The decision: `answer` for an `input`, `approve` for the others, `reject` for each. */
+  verdict: Verdict,
+  /** With `approve` of a `tool`: the arguments with which it is called instead, an object. */
+  arguments?: unknown,
+  /** With `answer`: the value, as the question's schema wants it. */
+  value?: unknown,
+  /** Words to the agent. */
+  comment?: string,
+};
+
 /** A person's answer. */
 export type ApprovalAnswered = {
   /** What was decided. */
@@ -62,11 +91,37 @@ export type ApprovalAnswered = {
   comment?: string,
 };
 
+/** Reads one approval. */
+export type ApprovalGet = {
+  /** Which one. */
+  id: string,
+};
+
 /** What is asked for. */
 export type ApprovalKind = "tool" | "input" | "review";
 
+/** Lists approvals, by `id` unless `sort` says otherwise, which is about the order in which they were made. */
+export type ApprovalList = {
+  /** Which; absent: all. */
+  filter?: Filter,
+  /** By what; equals come by `id`. */
+  sort?: Array<Sort>,
+  /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50. */
+  limit?: number,
+  /** `next` of the list before. */
+  cursor?: string,
+  /** Whether to tell how many match in all. */
+  count?: boolean,
+};
+
 /** Where an approval stands. */
 export type ApprovalStatus = "pending" | "approved" | "rejected" | "answered" | "expired" | "withdrawn";
+
+/** Takes a question back: the run goes on as if it was rejected. One that waits no more: `conflict`, `state`, with the row. */
+export type ApprovalWithdraw = {
+  /** Which question. */
+  id: string,
+};
 
 /** A file that a run made. Its bytes are read apart from its row. */
 export type Artifact = {
@@ -888,6 +943,8 @@ export type Run = {
   started_by: string,
   /** When someone asked for its end. */
   cancel_requested_at?: Millis,
+  /** Since when it is to pause, or does. */
+  pause_requested_at?: Millis,
   /** When it was first begun. */
   started_at?: Millis,
   /** When it ended. */
@@ -1135,6 +1192,21 @@ export type RunList = {
   count?: boolean,
 };
 
+/**
+ * Asks a run to pause: it waits after the model and tool calls that are going on, held by nobody, until it is resumed. One that is
+ * asked already: its row. One that has ended: `conflict`, `state`, with its row.
+ */
+export type RunPause = {
+  /** Which run. */
+  id: string,
+};
+
+/** Lets a paused run go on, or one that was asked to pause. One that is neither: `conflict`, `state`, with its row. */
+export type RunResume = {
+  /** Which run. */
+  id: string,
+};
+
 /** Starts a run of a crew. It belongs to the server: it goes on when the connection ends. */
 export type RunStart = {
   /** An id of the client's own; absent: the server makes one. One that is there already: `conflict`, `taken`. */
@@ -1149,6 +1221,17 @@ export type RunStart = {
 
 /** Where a run stands. */
 export type RunStatus = "queued" | "running" | "waiting" | "succeeded" | "failed" | "cancelled";
+
+/**
+ * Gives words to a run's agents: the next model call reads them. Those that come too late become messages of the session.
+ * A run that has ended: `conflict`, `state`, with its row.
+ */
+export type RunSteer = {
+  /** Which run. */
+  id: string,
+  /** The words. */
+  text: string,
+};
 
 /** A value that a test names. */
 export type Scalar = null | boolean | number | string;
@@ -1487,6 +1570,14 @@ export type Operations = {
   "run.list": { kind: "read", live: true, input: RunList, output: Page<Run> },
   "run.aggregate": { kind: "read", live: true, input: RunAggregate, output: Aggregated },
   "run.cancel": { kind: "mutation", live: false, input: RunCancel, output: Run },
+  "run.steer": { kind: "mutation", live: false, input: RunSteer, output: Run },
+  "run.pause": { kind: "mutation", live: false, input: RunPause, output: Run },
+  "run.resume": { kind: "mutation", live: false, input: RunResume, output: Run },
+  "approval.get": { kind: "read", live: true, input: ApprovalGet, output: Approval },
+  "approval.list": { kind: "read", live: true, input: ApprovalList, output: Page<Approval> },
+  "approval.aggregate": { kind: "read", live: true, input: ApprovalAggregate, output: Aggregated },
+  "approval.answer": { kind: "mutation", live: false, input: ApprovalAnswer, output: Approval },
+  "approval.withdraw": { kind: "mutation", live: false, input: ApprovalWithdraw, output: Approval },
   "collection.get": { kind: "read", live: true, input: CollectionGet, output: Collection },
   "collection.list": { kind: "read", live: true, input: CollectionList, output: Page<Collection> },
   "collection.aggregate": { kind: "read", live: true, input: CollectionAggregate, output: Aggregated },
@@ -1537,6 +1628,14 @@ export const OPERATION_KINDS = {
   "run.list": "read",
   "run.aggregate": "read",
   "run.cancel": "mutation",
+  "run.steer": "mutation",
+  "run.pause": "mutation",
+  "run.resume": "mutation",
+  "approval.get": "read",
+  "approval.list": "read",
+  "approval.aggregate": "read",
+  "approval.answer": "mutation",
+  "approval.withdraw": "mutation",
   "collection.get": "read",
   "collection.list": "read",
   "collection.aggregate": "read",
@@ -1616,8 +1715,31 @@ export const NOUNS = {
     usage: {"is":"any value"},
     started_by: {"is":"id","filter":true,"sort":true,"refers":"member"},
     cancel_requested_at: {"is":"time","optional":true,"filter":true,"sort":true},
+    pause_requested_at: {"is":"time","optional":true,"filter":true,"sort":true},
     started_at: {"is":"time","optional":true,"filter":true,"sort":true},
     finished_at: {"is":"time","optional":true,"filter":true,"sort":true},
+  },
+  approval: {
+    id: {"is":"id","filter":true,"sort":true},
+    revision: {"is":"integer","filter":true,"sort":true},
+    created_at: {"is":"time","filter":true,"sort":true},
+    updated_at: {"is":"time","filter":true,"sort":true},
+    session_id: {"is":"id","filter":true,"sort":true,"refers":"session"},
+    run_id: {"is":"id","filter":true,"sort":true,"refers":"run"},
+    task: {"is":"text","optional":true,"filter":true,"sort":true},
+    call: {"is":"text","optional":true,"filter":true,"sort":true},
+    kind: {"is":"text","filter":true,"sort":true},
+    title: {"is":"text","filter":true},
+    body: {"is":"text","filter":true},
+    tool: {"is":"text","optional":true,"filter":true,"sort":true},
+    arguments: {"is":"any value","optional":true},
+    schema: {"is":"any value","optional":true},
+    roles: {"is":"any value"},
+    expires_at: {"is":"time","optional":true,"filter":true,"sort":true},
+    on_expire: {"is":"text","filter":true,"sort":true},
+    status: {"is":"text","filter":true,"sort":true},
+    answer: {"is":"any value","optional":true},
+    answered_by: {"is":"id","optional":true,"filter":true,"sort":true},
   },
   collection: {
     id: {"is":"id","filter":true,"sort":true},

@@ -1,12 +1,14 @@
 //! Approvals: questions that hold a run until a person answers them.
 
+use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::{
-    operation::Role,
-    value::{ApprovalId, Millis, Revision, RunId, SessionId, UserId},
+    operation::{Access, Kind as OperationKind, Operation, Rate, Role},
+    operations::reads::reads,
+    value::{ApprovalId, Millis, Revision, RunId, SessionId, UserId, VALUE_DEPTH, depth},
 };
 
 /// What is asked for.
@@ -21,6 +23,21 @@ pub enum Kind {
     Input,
     /// Whether a result is good.
     Review,
+}
+
+impl Kind {
+    /// As it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tool => "tool",
+            Self::Input => "input",
+            Self::Review => "review",
+        }
+    }
+    /// The kind with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Tool, Self::Input, Self::Review].into_iter().find(|kind| kind.as_str() == name)
+    }
 }
 
 /// Where an approval stands.
@@ -43,6 +60,26 @@ pub enum Status {
     Withdrawn,
 }
 
+impl Status {
+    /// As it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Answered => "answered",
+            Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+    /// The status with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Pending, Self::Approved, Self::Rejected, Self::Answered, Self::Expired, Self::Withdrawn]
+            .into_iter()
+            .find(|status| status.as_str() == name)
+    }
+}
+
 /// What becomes of the run when nobody answers in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]
@@ -51,6 +88,20 @@ pub enum OnExpire {
     Reject,
     /// It fails.
     Fail,
+}
+
+impl OnExpire {
+    /// As it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::Fail => "fail",
+        }
+    }
+    /// The consequence with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Reject, Self::Fail].into_iter().find(|consequence| consequence.as_str() == name)
+    }
 }
 
 /// What a person decides.
@@ -145,4 +196,93 @@ pub struct Approval {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub answered_by: Option<UserId>,
+}
+
+reads! {
+    "approval": Approval by ApprovalId, for Viewer as "ApprovalGet", "ApprovalList", "ApprovalAggregate";
+    title "title";
+    fields [
+        Field::reference("session_id", "session"),
+        Field::reference("run_id", "run"),
+        Field::text("task").optional(),
+        Field::text("call").optional(),
+        Field::text("kind"),
+        Field::text("title").unsorted(),
+        Field::text("body").unsorted(),
+        Field::text("tool").optional(),
+        Field::other("arguments").optional(),
+        Field::other("schema").optional(),
+        Field::other("roles"),
+        Field::time("expires_at").optional(),
+        Field::text("on_expire"),
+        Field::text("status"),
+        Field::other("answer").optional(),
+        Field::id("answered_by").optional(),
+    ]
+}
+
+/// Answers a question that holds a run. The first answer wins; one that comes later, also after the question has expired or was taken
+/// back: `conflict`, `state`, with the row. A role that is not among the row's: `forbidden`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ApprovalAnswer")]
+#[ts(rename = "ApprovalAnswer")]
+pub struct Answer {
+    /// Which question.
+    #[garde(skip)]
+    pub id: ApprovalId,
+    /// The row's revision, as who answers has seen it; absent: whatever it is.
+    #[garde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub revision: Option<Revision>,
+    /// The decision: `answer` for an `input`, `approve` for the others, `reject` for each.
+    #[garde(skip)]
+    pub verdict: Verdict,
+    /// With `approve` of a `tool`: the arguments with which it is called instead, an object.
+    #[garde(inner(custom(not_too_deep)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "unknown")]
+    pub arguments: Option<serde_json::Value>,
+    /// With `answer`: the value, as the question's schema wants it.
+    #[garde(inner(custom(not_too_deep)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "unknown")]
+    pub value: Option<serde_json::Value>,
+    /// Words to the agent.
+    #[garde(inner(length(chars, max = 16_000)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub comment: Option<String>,
+}
+
+/// Takes a question back: the run goes on as if it was rejected. One that waits no more: `conflict`, `state`, with the row.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ApprovalWithdraw")]
+#[ts(rename = "ApprovalWithdraw")]
+pub struct Withdraw {
+    /// Which question.
+    #[garde(skip)]
+    pub id: ApprovalId,
+}
+
+impl Operation for Answer {
+    const NAME: &'static str = "approval.answer";
+    const KIND: OperationKind = OperationKind::Mutation;
+    const ACCESS: Access = Access::Viewer;
+    const RATE: Rate = Rate::Write;
+    type Output = Approval;
+}
+impl Operation for Withdraw {
+    const NAME: &'static str = "approval.withdraw";
+    const KIND: OperationKind = OperationKind::Mutation;
+    const ACCESS: Access = Access::Admin;
+    const RATE: Rate = Rate::Write;
+    type Output = Approval;
+}
+
+fn not_too_deep(value: &serde_json::Value, (): &()) -> garde::Result {
+    let depth = depth(value);
+    if depth > VALUE_DEPTH { Err(garde::Error::new(format!("is nested {depth} deep; {VALUE_DEPTH} is the most"))) } else { Ok(()) }
 }

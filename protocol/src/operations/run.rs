@@ -102,6 +102,10 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub cancel_requested_at: Option<Millis>,
+    /// Since when it is to pause, or does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub pause_requested_at: Option<Millis>,
     /// When it was first begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
@@ -153,6 +157,7 @@ reads! {
         Field::other("usage"),
         Field::reference("started_by", "member"),
         Field::time("cancel_requested_at").optional(),
+        Field::time("pause_requested_at").optional(),
         Field::time("started_at").optional(),
         Field::time("finished_at").optional(),
     ]
@@ -198,6 +203,65 @@ pub struct Cancel {
     pub mode: Option<CancelMode>,
 }
 
+/// Gives words to a run's agents: the next model call reads them. Those that come too late become messages of the session.
+/// A run that has ended: `conflict`, `state`, with its row.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RunSteer")]
+#[ts(rename = "RunSteer")]
+pub struct Steer {
+    /// Which run.
+    #[garde(skip)]
+    pub id: RunId,
+    /// The words.
+    #[garde(length(chars, min = 1, max = 16_000))]
+    pub text: String,
+}
+
+/// Asks a run to pause: it waits after the model and tool calls that are going on, held by nobody, until it is resumed. One that is
+/// asked already: its row. One that has ended: `conflict`, `state`, with its row.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RunPause")]
+#[ts(rename = "RunPause")]
+pub struct Pause {
+    /// Which run.
+    #[garde(skip)]
+    pub id: RunId,
+}
+
+/// Lets a paused run go on, or one that was asked to pause. One that is neither: `conflict`, `state`, with its row.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RunResume")]
+#[ts(rename = "RunResume")]
+pub struct Resume {
+    /// Which run.
+    #[garde(skip)]
+    pub id: RunId,
+}
+
+impl Operation for Steer {
+    const NAME: &'static str = "run.steer";
+    const KIND: Kind = Kind::Mutation;
+    const ACCESS: Access = Access::Member;
+    const RATE: Rate = Rate::Write;
+    type Output = Run;
+}
+impl Operation for Pause {
+    const NAME: &'static str = "run.pause";
+    const KIND: Kind = Kind::Mutation;
+    const ACCESS: Access = Access::Member;
+    const RATE: Rate = Rate::Write;
+    type Output = Run;
+}
+impl Operation for Resume {
+    const NAME: &'static str = "run.resume";
+    const KIND: Kind = Kind::Mutation;
+    const ACCESS: Access = Access::Member;
+    const RATE: Rate = Rate::Write;
+    type Output = Run;
+}
 impl Operation for Start {
     const NAME: &'static str = "run.start";
     const KIND: Kind = Kind::Mutation;

@@ -1,0 +1,83 @@
+//! Artifacts: files that runs made. They are kept beside their rows, never on the server's disk.
+
+use bytes::Bytes;
+use crewline_protocol::{
+    operations::artifact::Artifact,
+    value::{ArtifactId, Millis, Revision, RunId, SessionId, WorkspaceId},
+};
+
+use crate::{entity, runs::RunRow};
+
+entity! {
+    /// An artifact as it is stored.
+    pub struct ArtifactRow in "artifacts" {
+        /// Its id.
+        id: ArtifactId,
+        /// Where it is.
+        workspace_id: WorkspaceId,
+        /// The workspace's revision at its last change.
+        revision: Revision,
+        /// When it was made.
+        created_at: Millis,
+        /// When it last changed.
+        updated_at: Millis,
+        /// The session of its run.
+        session_id: SessionId,
+        /// The run that made it.
+        run_id: RunId,
+        /// What it is called.
+        name: String,
+        /// What it holds.
+        media_type: String,
+        /// How many bytes it has.
+        size_bytes: i64,
+        /// The bytes.
+        content: Bytes,
+    }
+}
+
+impl ArtifactRow {
+    /// A file of text that a run makes now. What it holds is told by the ending of its name.
+    pub fn text(run: &RunRow, name: String, text: &str, id: ArtifactId, now: Millis) -> Self {
+        Self {
+            id,
+            workspace_id: run.workspace_id,
+            revision: Revision(0),
+            created_at: now,
+            updated_at: now,
+            session_id: run.session_id,
+            run_id: run.id,
+            media_type: media_type(&name).to_owned(),
+            name,
+            size_bytes: i64::try_from(text.len()).unwrap_or(i64::MAX),
+            content: Bytes::copy_from_slice(text.as_bytes()),
+        }
+    }
+
+    /// As the wire has it.
+    pub fn artifact(&self) -> Artifact {
+        Artifact {
+            id: self.id,
+            revision: self.revision,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            session_id: self.session_id,
+            run_id: self.run_id,
+            name: self.name.clone(),
+            media_type: self.media_type.clone(),
+            size_bytes: u64::try_from(self.size_bytes).unwrap_or(0),
+        }
+    }
+}
+
+fn media_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).as_deref() {
+        Some("md" | "markdown") => "text/markdown",
+        Some("json") => "application/json",
+        Some("html" | "htm") => "text/html",
+        Some("csv") => "text/csv",
+        Some("yaml" | "yml") => "application/yaml",
+        Some("xml") => "application/xml",
+        _ => "text/plain",
+    }
+}

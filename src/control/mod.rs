@@ -1,0 +1,110 @@
+//! What people ask of a run: its end, a pause, words to its agents. Each writes what was asked into the run's log, where whoever
+//! executes it hears it; where nobody does, it is done here.
+
+use crewline_protocol::{
+    event::RunEvent,
+    operations::run::{Cancel, Pause, Resume, Run, Status, Steer},
+    value::{RunId, SteerId},
+};
+
+use crate::{
+    approvals,
+    context::{Answer, Context, Failure, not_now},
+    runs::{Cancelled, RunRow, finished_event, load_row},
+    store::{Commit, Guard, Stored},
+};
+
+/// Asks a run to end. Where nobody executes it, its questions are taken back with it.
+///
+/// # Errors
+/// `not_found` for one that is absent or in another workspace.
+pub async fn cancel(cx: Context, input: Cancel) -> Result<Answer<Run>, Failure> {
+    let identity = cx.identity()?.clone();
+    let run = load_row(&cx.services, identity.workspace, input.id).await?;
+    let (now, mode) = (cx.now(), input.mode.unwrap_or_default());
+    let requested = RunEvent::RunCancelRequested { at: now, mode, by: identity.user };
+    let commit = Commit::in_workspace(run.workspace_id);
+    match run.cancelled(mode, now) {
+        Cancelled::Unchanged => cx.commit(Commit::default(), move |_| run.run()).await,
+        Cancelled::Requested(asked) => {
+            let commit = commit.replace(&run, &asked).append(asked.id, &[requested]);
+            cx.commit(commit, move |revision| asked.at(revision)).await
+        }
+        Cancelled::Ended(ended) => {
+            let (commit, withdrawn) = approvals::withdraw_all(&cx.services.store, &ended, commit, now).await?;
+            let mut events = vec![requested];
+            events.extend(withdrawn);
+            events.push(finished_event(&ended, ended.usage()));
+            let commit = commit.replace(&run, &ended).append(ended.id, &events);
+            cx.commit(commit, move |revision| ended.at(revision)).await
+        }
+    }
+}
+
+/// Gives words to a run's agents.
+///
+/// # Errors
+/// `not_found` for one that is absent or in another workspace; `conflict`, `state` for one that has ended.
+pub async fn steer(cx: Context, input: Steer) -> Result<Answer<Run>, Failure> {
+    let identity = cx.identity()?.clone();
+    let run = going_on(&cx, input.id).await?;
+    let steer_id = cx.services.clock.id(SteerId::new);
+    let event = RunEvent::SteerReceived { at: cx.now(), steer_id, text: input.text, by: identity.user };
+    // Nothing may follow the end of its log.
+    let commit = Commit::default().guard(still(&run)).append(run.id, &[event]);
+    cx.commit(commit, move |_| run.run()).await
+}
+
+/// Asks a run to pause.
+///
+/// # Errors
+/// As [`steer`].
+pub async fn pause(cx: Context, input: Pause) -> Result<Answer<Run>, Failure> {
+    let identity = cx.identity()?.clone();
+    let run = going_on(&cx, input.id).await?;
+    if run.pause_requested_at.is_some() {
+        return cx.commit(Commit::default(), move |_| run.run()).await;
+    }
+    let now = cx.now();
+    let asked = RunRow { pause_requested_at: Some(now), updated_at: now, ..run.clone() };
+    let event = RunEvent::RunPauseRequested { at: now, by: identity.user };
+    let commit = Commit::in_workspace(run.workspace_id).replace(&run, &asked).append(run.id, &[event]);
+    cx.commit(commit, move |revision| asked.at(revision)).await
+}
+
+/// Lets a paused run go on.
+///
+/// # Errors
+/// `not_found` for one that is absent or in another workspace; `conflict`, `state` for one that is not paused.
+pub async fn resume(cx: Context, input: Resume) -> Result<Answer<Run>, Failure> {
+    let run = going_on(&cx, input.id).await?;
+    if run.pause_requested_at.is_none() {
+        return Err(not_now("the run is not paused", run.run()).into());
+    }
+    let now = cx.now();
+    let queued = if run.is_parked() { run.requeued(now) } else { run.clone() };
+    let resumed = RunRow { pause_requested_at: None, updated_at: now, ..queued };
+    let commit = Commit::in_workspace(run.workspace_id).replace(&run, &resumed).append(run.id, &[RunEvent::RunResumed { at: now }]);
+    let queues = resumed.status == Status::Queued;
+    let answer = cx.commit(commit, move |revision| resumed.at(revision)).await?;
+    if queues {
+        cx.services.hub.run_queued();
+    }
+    Ok(answer)
+}
+
+async fn going_on(cx: &Context, id: RunId) -> Result<RunRow, Failure> {
+    let run = load_row(&cx.services, cx.identity()?.workspace, id).await?;
+    if run.status.is_final() {
+        return Err(not_now("the run has ended", run.run()).into());
+    }
+    Ok(run)
+}
+
+/// Holds while the run stands where it did.
+fn still(run: &RunRow) -> Guard {
+    Guard::columns::<RunRow>(run.id, vec![("status", run.status.to_value())])
+}
+
+#[cfg(test)]
+mod tests;
