@@ -1,6 +1,10 @@
 //! Every limit and interval: its default, its bounds, and why it is there. From a file, the environment and flags, the later over
 //! the earlier.
 
+mod places;
+
+pub use places::Places;
+
 use std::{collections::BTreeMap, fmt, path::Path, str::FromStr};
 
 /// Who may register.
@@ -266,6 +270,10 @@ settings! {
     model_silence_ms: u64 = 120_000, |v| (100..=3_600_000).contains(v), "100 to 3600000 (milliseconds)";
     /// How often a model that is busy, away or broken is asked again for one answer.
     model_retries: u32 = 4, |v| (0..=20).contains(v), "0 to 20";
+    /// Hosts and networks that agents may fetch from besides public addresses, such as an intranet's.
+    web_allow: Places = Places::default(), |_| true, "names and networks such as wiki.example.com,10.1.0.0/16, separated by commas";
+    /// The search that agents ask: a URL with `{query}` in it that answers with JSON. Without one they can't search.
+    search_url: String = String::new(), |v| v.is_empty() || (v.starts_with("http") && v.contains("{query}")), "a URL with query in braces where the words go";
     /// How fast the simulated model speaks.
     simulated_tokens_per_s: f64 = 60.0, |v| (0.1..=1_000_000.0).contains(v), "0.1 to 1000000 (tokens a second)";
     /// How often the folder of `--app` is looked at for changes. A change is taken when two looks found the same, so that files

@@ -71,7 +71,7 @@ fn names_that_lead_nowhere_are_found() {
     assert_eq!(
         problems,
         [
-            "crews/review/agents.yaml:7:11: needs a worker: there is no tool `web.fetch`: there are `content.analyze`, tools of MCP servers as `mcp.SERVER.TOOL`, and operations as `record.create`; take it out, or write `executor: worker` in crew.yaml"
+            "crews/review/agents.yaml:7:11: needs a worker: there is no tool `web.fetch`: there are `content.analyze`, `web.fetch`, `web.search`, tools of MCP servers as `mcp.SERVER.TOOL`, and operations as `record.create`; take it out, or write `executor: worker` in crew.yaml"
         ]
     );
     let problems = with(CREW, "  content_analyst: [content.analyze]", "  comment_writer: [content.analyze]");

@@ -23,6 +23,7 @@ mod stopwatch;
 mod talk;
 mod tool_use;
 mod tools;
+mod web;
 mod work;
 
 pub use content::{ContentAnalyze, Figures, analyze};
@@ -78,7 +79,8 @@ impl Engine {
     /// See [`Models::new`].
     pub fn start(services: Arc<Services>, node: String, operations: &Arc<dyn Operations>) -> Result<EngineHandle, String> {
         let models = Models::new(&services.settings)?;
-        Ok(Self::start_with(services, node, models, Toolbox::standard(operations)))
+        let tools = Toolbox::standard(operations, &services.settings);
+        Ok(Self::start_with(services, node, models, tools))
     }
 
     /// Starts executing runs with these models and these tools.

@@ -13,10 +13,12 @@ use serde_json::{Value, json};
 use super::{
     content::ContentAnalyze,
     operations::{self, Acting, Operations},
+    web,
 };
 use crate::{
     apps::{Grant, Schema},
     runs::RunRow,
+    settings::Settings,
 };
 
 /// The longest result that a log and a conversation take, in bytes of JSON.
@@ -63,6 +65,15 @@ impl ToolContext {
         let acting = Acting { run: run.id, crew: run.crew.clone(), workspace: run.workspace_id, user: run.started_by };
         Self { inputs: Arc::new(run.inputs.0.clone()), acting, call: String::new(), begun_at: run.created_at }
     }
+    /// Of nobody's.
+    #[cfg(test)]
+    pub(super) fn of_nobody() -> Self {
+        use crewline_protocol::value::{RunId, UserId, WorkspaceId};
+        let (at, bytes) = (Millis(0), [0; 10]);
+        let acting =
+            Acting { run: RunId::new(at, bytes), crew: "c".into(), workspace: WorkspaceId::new(at, bytes), user: UserId::new(at, bytes) };
+        Self { inputs: Arc::default(), acting, call: "call-1".into(), begun_at: at }
+    }
     /// The same for one call.
     pub(super) fn for_call(&self, call: &str, begun_at: Millis) -> Self {
         Self { call: call.to_owned(), begun_at, ..self.clone() }
@@ -93,8 +104,8 @@ struct Entry {
 
 impl Toolbox {
     /// Every tool that an app may name.
-    pub fn standard(operations: &Arc<dyn Operations>) -> Self {
-        let own = [Arc::new(ContentAnalyze) as Arc<dyn Tool>];
+    pub fn standard(operations: &Arc<dyn Operations>, settings: &Settings) -> Self {
+        let own: [Arc<dyn Tool>; 3] = [Arc::new(ContentAnalyze), Arc::new(web::Fetch::new(settings)), Arc::new(web::Search::new(settings))];
         Self::of(own.into_iter().chain(operations::tools(operations)))
     }
 
@@ -169,10 +180,7 @@ fn bound(mut spec: ToolSpec, grants: &[&Grant]) -> ToolSpec {
 
 #[cfg(test)]
 mod tests {
-    use crewline_protocol::{
-        OPERATIONS,
-        value::{MutationKey, RunId, UserId, WorkspaceId},
-    };
+    use crewline_protocol::{OPERATIONS, value::MutationKey};
 
     use super::*;
     use crate::apps::is_tool;
@@ -185,7 +193,7 @@ mod tests {
     }
 
     fn standard() -> Toolbox {
-        Toolbox::standard(&(Arc::new(Nothing) as Arc<dyn Operations>))
+        Toolbox::standard(&(Arc::new(Nothing) as Arc<dyn Operations>), &Settings::default())
     }
 
     #[test]
@@ -201,19 +209,12 @@ mod tests {
         }
     }
 
-    fn cx() -> ToolContext {
-        let (at, bytes) = (Millis(0), [0; 10]);
-        let acting =
-            Acting { run: RunId::new(at, bytes), crew: "c".into(), workspace: WorkspaceId::new(at, bytes), user: UserId::new(at, bytes) };
-        ToolContext { inputs: Arc::default(), acting, call: "call-1".into(), begun_at: at }
-    }
-
     #[tokio::test]
     async fn what_can_not_be_called_says_why() {
-        let (toolbox, cx) = (standard(), cx());
+        let (toolbox, cx) = (standard(), ToolContext::of_nobody());
         let allowed = [Grant { tool: "content.analyze".to_owned(), only: BTreeMap::new() }];
         let call = async |tool: &str, allowed: &[Grant], input| toolbox.call(&cx, tool, allowed, input).await.map_err(|fault| fault.code);
-        assert_eq!(call("web.fetch", &allowed, json!({})).await, Err(FaultCode::NotFound));
+        assert_eq!(call("web.nothing", &allowed, json!({})).await, Err(FaultCode::NotFound));
         assert_eq!(call("content.analyze", &[], json!({"text": "a"})).await, Err(FaultCode::NotFound));
         for wrong in [json!({}), json!({"text": 1}), json!({"text": "a", "input": "b"}), json!({"text": "a", "more": 1}), json!([])] {
             assert_eq!(call("content.analyze", &allowed, wrong.clone()).await, Err(FaultCode::Invalid), "{wrong}");

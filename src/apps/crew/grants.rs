@@ -14,7 +14,7 @@ use crate::apps::{
 };
 
 /// The tools that agents can be given, beside operations and those of MCP servers.
-pub const TOOLS: &[&str] = &["content.analyze"];
+pub const TOOLS: &[&str] = &["content.analyze", "web.fetch", "web.search"];
 /// Nouns of which no operation is a tool: who people are and what they may do is for people, and so are their answers.
 const FOR_PEOPLE: &[&str] = &["auth", "api_key", "secret", "member", "invitation", "workspace", "approval"];
 

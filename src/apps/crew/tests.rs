@@ -193,7 +193,7 @@ fn what_only_python_can_do_needs_a_worker() {
     );
     let what = [
         "agents.yaml:4:52: needs a worker: `reasoning` of agent `dated` is Python's",
-        "agents.yaml:4:76: needs a worker: there is no tool `search_tool`: there are `content.analyze`, tools of MCP servers as `mcp.SERVER.TOOL`, and operations as `record.create`",
+        "agents.yaml:4:76: needs a worker: there is no tool `search_tool`: there are `content.analyze`, `web.fetch`, `web.search`, tools of MCP servers as `mcp.SERVER.TOOL`, and operations as `record.create`",
         "agents.yaml:4:108: needs a worker: `temperature` of a model is Python's",
         "agents.yaml:4:144: needs a worker: `use_system_prompt: false` of agent `dated` is Python's",
         "crew.yaml:6:9: needs a worker: `memory` of the crew is Python's",
@@ -223,7 +223,10 @@ fn tools_are_granted_by_the_crew_s_file_alone() {
     assert_eq!(grants[1].only, [("collection".to_owned(), vec![json!("pages"), json!("comments")])].into());
     assert_eq!(grants[3].only, [("path".to_owned(), vec![json!("/tmp")])].into());
     for (tools, expected) in [
-        ("[web.serch]", "crew.yaml:4:12: there is no tool `web.serch`: there are `content.analyze`, tools of MCP servers"),
+        (
+            "[web.serch]",
+            "crew.yaml:4:12: there is no tool `web.serch`: there are `content.analyze`, `web.fetch`, `web.search`, tools of MCP servers",
+        ),
         ("[auth.login]", "crew.yaml:4:12: the operation `auth.login` is no tool: it is for people"),
         ("[{member.update: {}}]", "crew.yaml:4:13: the operation `member.update` is no tool: it is for people"),
         ("[mcp.]", "crew.yaml:4:12: `mcp.` names no tool of an MCP server"),

@@ -64,7 +64,7 @@ fn agents(node: &Node) -> Agents {
 
 fn engine(node: &Node, said: Vec<Said>, operations: impl Operations) -> (EngineHandle, Scripted) {
     let model = Scripted::new([("write", said)]);
-    let tools = Toolbox::standard(&(Arc::new(operations) as Arc<dyn Operations>));
+    let tools = Toolbox::standard(&(Arc::new(operations) as Arc<dyn Operations>), &node.services.settings);
     (Engine::start_with(node.services.clone(), "n".into(), Models::only(Arc::new(model.clone())), tools), model)
 }
 

@@ -10,6 +10,29 @@ use serde_json::{Value, json};
 
 use super::tools::{Tool, ToolContext, ToolSpec};
 
+/// Whether a page is nested deeper than can be read.
+pub(super) fn is_too_deep(text: &str) -> bool {
+    page::is_too_deep(text)
+}
+
+/// A page as it is read: what it says of itself, and its text with a line between blocks and its headings marked.
+pub(super) struct Read {
+    pub(super) title: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) text: String,
+}
+
+/// Reads a page of HTML.
+pub(super) fn read(text: &str) -> Read {
+    let page = page::read(text);
+    let block = |block: &page::Block| match block.heading {
+        Some(level) => format!("{} {}", "#".repeat(usize::from(level)), block.text),
+        None => block.text.clone(),
+    };
+    let blocks: Vec<String> = page.blocks.iter().map(block).collect();
+    Read { title: page.title, description: page.meta_description, text: blocks.join("\n\n") }
+}
+
 pub use figures::{Figures, analyze};
 
 /// Measures a page: words, readability, headings, links, images, keywords, search basics.
