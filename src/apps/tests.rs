@@ -67,11 +67,11 @@ fn names_that_lead_nowhere_are_found() {
     assert_eq!(problems, ["crews/review/tasks.yaml:15:13: the context of task `draft_comment` names `analyse_page`, which is no task"]);
     let problems = with(TASKS, "  context: [analyze_page]\n", "  context: [review_draft]\n");
     assert!(problems[0].ends_with("names `review_draft`, whose own leads back to `draft_comment`: take one of them out"), "{problems:?}");
-    let problems = with(AGENTS, "tools: [content.analyze]", "tools: [web.fetch]");
+    let problems = with(AGENTS, "tools: [content.analyze]", "tools: [web.crawl]");
     assert_eq!(
         problems,
         [
-            "crews/review/agents.yaml:7:11: needs a worker: there is no tool `web.fetch`: there are `content.analyze`, `web.fetch`, `web.search`, tools of MCP servers as `mcp.SERVER.TOOL`, and operations as `record.create`; take it out, or write `executor: worker` in crew.yaml"
+            "crews/review/agents.yaml:7:11: needs a worker: there is no tool `web.crawl`: there are `content.analyze`, `web.fetch`, `web.search`, tools of MCP servers as `mcp.SERVER.TOOL`, and operations as `record.create`; take it out, or write `executor: worker` in crew.yaml"
         ]
     );
     let problems = with(CREW, "  content_analyst: [content.analyze]", "  comment_writer: [content.analyze]");
