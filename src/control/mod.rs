@@ -11,7 +11,7 @@ use crate::{
     approvals,
     context::{Answer, Context, Failure, not_now},
     runs::{Cancelled, RunRow, finished_event, load_row},
-    store::{Commit, Guard, Stored},
+    store::Commit,
 };
 
 /// Asks a run to end. Where nobody executes it, its questions are taken back with it.
@@ -48,11 +48,12 @@ pub async fn cancel(cx: Context, input: Cancel) -> Result<Answer<Run>, Failure> 
 pub async fn steer(cx: Context, input: Steer) -> Result<Answer<Run>, Failure> {
     let identity = cx.identity()?.clone();
     let run = going_on(&cx, input.id).await?;
-    let steer_id = cx.services.clock.id(SteerId::new);
-    let event = RunEvent::SteerReceived { at: cx.now(), steer_id, text: input.text, by: identity.user };
-    // Nothing may follow the end of its log.
-    let commit = Commit::default().guard(still(&run)).append(run.id, &[event]);
-    cx.commit(commit, move |_| run.run()).await
+    let (now, steer_id) = (cx.now(), cx.services.clock.id(SteerId::new));
+    let event = RunEvent::SteerReceived { at: now, steer_id, text: input.text, by: identity.user };
+    // Nothing may follow the end of its log, and whoever ends it meanwhile must hear the words first: its row changes.
+    let heard = RunRow { updated_at: now, ..run.clone() };
+    let commit = Commit::in_workspace(run.workspace_id).replace(&run, &heard).append(run.id, &[event]);
+    cx.commit(commit, move |revision| heard.at(revision)).await
 }
 
 /// Asks a run to pause.
@@ -99,11 +100,6 @@ async fn going_on(cx: &Context, id: RunId) -> Result<RunRow, Failure> {
         return Err(not_now("the run has ended", run.run()).into());
     }
     Ok(run)
-}
-
-/// Holds while the run stands where it did.
-fn still(run: &RunRow) -> Guard {
-    Guard::columns::<RunRow>(run.id, vec![("status", run.status.to_value())])
 }
 
 #[cfg(test)]

@@ -39,15 +39,13 @@ impl Branches {
     }
 
     /// Lets a branch wait for a person.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing waits for people yet"))]
     pub(super) async fn waits<F: Future>(&self, answer: F) -> F::Output {
         let _waits = self.count(-1, 1);
         answer.await
     }
 
-    /// Comes to its end when all branches wait. It must be polled by the task that polls the branches, after them: what they count
-    /// in between means nothing.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing waits for people yet"))]
+    /// Comes to its end when all branches wait. It must be polled by the task that polls the branches: while those are polled, what
+    /// is counted means nothing.
     pub(super) async fn all_wait(&self) {
         let mut counts = self.0.subscribe();
         // The sender is here.

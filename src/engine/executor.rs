@@ -6,6 +6,7 @@ use std::{
 };
 
 use crewline_protocol::{
+    event::WaitingFor,
     fault::{Fault, FaultCode},
     operations::run::CancelMode,
     value::RunId,
@@ -21,19 +22,22 @@ use super::{
     budget,
     flow::perform,
     history::History,
+    last_words,
     log::{self, Written},
     models::Models,
-    prompt, read,
+    people::People,
+    prompt,
+    read::{self, Listener},
     stage::{Counters, Paces, Spent, Stage, lock, never},
     tools::{ToolContext, Toolbox},
 };
 use crate::{
+    approvals::{self, ApprovalRow},
     apps::{App, Manager, Process},
     context::Services,
-    hub::Mailbox,
     leases::{self, Assigned},
     runs::{End, RunRow},
-    store::StoreError,
+    store::{Json, StoreError},
 };
 
 /// What all executors of a node share.
@@ -60,6 +64,7 @@ pub(super) async fn execute(means: &Means, assigned: Assigned, mut cut: watch::R
     let lease = assigned.lease.clone();
     match attempt(means, assigned, &mut cut).await {
         Ok(Written::Finished) => info!(%run, "a run has finished"),
+        Ok(Written::Parked) => info!(%run, "a run waits for people"),
         Ok(Written::Lost) => warn!(%run, epoch = lease.epoch, "a lease is lost: someone else goes on with the run"),
         Ok(Written::Left) => {
             info!(%run, "a run is given back");
@@ -72,68 +77,101 @@ pub(super) async fn execute(means: &Means, assigned: Assigned, mut cut: watch::R
 }
 
 async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cut>) -> Result<Written, StoreError> {
-    let Services { store, hub, apps, clock, .. } = &*means.services;
+    let Services { store, hub, apps, .. } = &*means.services;
     let Assigned { lease, run, head } = assigned;
-    let id = run.id;
-    let mailbox = Arc::new(Mailbox::default());
-    let following = hub.follow(id, &mailbox, 0);
-    let history = if run.attempt > 1 { read::history(store, id, head).await? } else { History::default() };
-    let (tell, cancel) = watch::channel(run.cancel_mode());
-    let app = apps.version(&run.version, store).await?;
+    let mut listener = Listener::new(store, hub, run.id);
+    let mut history = read::history(store, run.id, head).await?;
+    // Before the log told it, the row did.
+    history.said.cancel = run.cancel_mode().or(history.said.cancel);
+    let people = Arc::new(People::new(std::mem::take(&mut history.said)));
+    let spent = Arc::new(Mutex::new(Spent { usage: history.usage, warned: std::mem::take(&mut history.warned) }));
+    let app = apps.version(&run.version, store).await?.filter(|app| app.crews.contains_key(&run.crew));
     let (log, writer) = log::open(store.clone(), lease, run.clone());
-    let spent = Arc::new(Mutex::new(Spent { usage: history.usage, warned: history.warned.clone() }));
+    let writing = writer.run();
+    tokio::pin!(writing);
 
-    let app = app.filter(|app| app.crews.contains_key(&run.crew));
-    let stage = app.map(|app| stage(means, app, &run, history, Shared { log: log.clone(), cancel: cancel.clone(), spent: spent.clone() }));
+    let executed_ms = history.executed_ms;
+    let shared = Shared { log: log.clone(), people: people.clone(), spent: spent.clone() };
+    let stage = app.map(|app| stage(means, app, &run, history, shared));
     let performing = async {
         match &stage {
-            Some((stage, _)) => perform(stage).await,
+            Some(stage) => perform(stage).await,
             None => End::Failed(app_is_gone(&run.crew)),
         }
     };
-    let out_of_time = async {
-        match &stage {
-            Some((stage, executed_ms)) => out_of_time(stage, *executed_ms).await,
-            None => std::future::pending().await,
-        }
-    };
-    let writing = writer.run();
-    tokio::pin!(writing);
-    let cut_off = tokio::select! {
-        written = &mut writing => return Ok(written),
-        end = performing => CutOff::Ended(end),
-        () = now(cancel) => CutOff::Ended(End::Cancelled),
-        fault = out_of_time => CutOff::Ended(End::Failed(fault)),
-        () = read::tell_cancels(store, &mailbox, &following, id, head, &tell) => CutOff::Left,
-        cut = wait_for_cut(cut) => match cut {
-            Cut::Lost => return Ok(Written::Lost),
-            Cut::Leave | Cut::No => CutOff::Left,
-        },
-    };
-    match cut_off {
-        CutOff::Ended(end) => {
-            let usage = lock(&spent).usage;
-            let finishing = log.finish(end, usage, clock.now());
+    let out_of_time = optional(stage.as_ref().map(|stage| out_of_time(stage, executed_ms)));
+    let end = {
+        tokio::pin!(performing, out_of_time);
+        loop {
             tokio::select! {
                 written = &mut writing => return Ok(written),
-                () = finishing => {}
+                end = &mut performing => break Some(end),
+                () = people.until(|said| said.cancel == Some(CancelMode::Now)) => break Some(End::Cancelled),
+                fault = &mut out_of_time => break Some(End::Failed(fault)),
+                () = listener.listen(head, &people) => {}
+                () = optional(stage.as_ref().map(|stage| stage.branches.all_wait())) => {
+                    // Nothing else goes on meanwhile: a branch that heard its answer now would work on a run that is put away.
+                    if let Some(stage) = &stage {
+                        tokio::select! {
+                            written = &mut writing => return Ok(written),
+                            _refused = park(stage) => {}
+                        }
+                    }
+                    listener.catch_up(&people).await;
+                }
+                cut = wait_for_cut(cut) => match cut {
+                    Cut::Lost => return Ok(Written::Lost),
+                    Cut::Leave | Cut::No => break None,
+                },
             }
         }
-        CutOff::Left => {}
+    };
+    if let Some(end) = end {
+        tokio::select! {
+            written = &mut writing => return Ok(written),
+            failed = finish(&means.services, &log, &run, end, (&mut listener, &people, &spent)) => failed?,
+        }
     }
     drop((log, stage));
     Ok(writing.await)
 }
 
+/// Puts the run away until somebody answers, or resumes it.
+async fn park(stage: &Stage) -> bool {
+    let r#for = if stage.people.look(|said| said.paused) { WaitingFor::Pause } else { WaitingFor::Approval };
+    let unanswered = lock(&stage.questions).iter().map(|question| ApprovalRow::unanswered(*question)).collect();
+    stage.log.park(r#for, stage.used(), stage.now(), unanswered).await
+}
+
+/// Ends the run, with all that was said to it until then.
+async fn finish(
+    services: &Services,
+    log: &log::Log,
+    run: &RunRow,
+    end: End,
+    heard: (&mut Listener<'_>, &People, &Mutex<Spent>),
+) -> Result<(), StoreError> {
+    let (listener, people, spent) = heard;
+    loop {
+        let (now, usage) = (services.clock.now(), lock(spent).usage);
+        let commit = last_words::kept(services, run, people).await;
+        let (commit, withdrawn) = approvals::withdraw_all(&services.store, run, commit, now).await?;
+        if log.finish(&withdrawn, end.clone(), usage, now, commit).await {
+            // The writer tells that it has finished.
+            std::future::pending::<()>().await;
+        }
+        listener.catch_up(people).await;
+    }
+}
+
 /// What an attempt's stage shares with the rest of it.
 struct Shared {
     log: log::Log,
-    cancel: watch::Receiver<Option<CancelMode>>,
+    people: Arc<People>,
     spent: Arc<Mutex<Spent>>,
 }
 
-/// The stage of an attempt, and for how long earlier ones were executed, in milliseconds.
-fn stage(means: &Means, app: Arc<App>, run: &RunRow, history: History, shared: Shared) -> (Stage, i64) {
+fn stage(means: &Means, app: Arc<App>, run: &RunRow, history: History, shared: Shared) -> Stage {
     let Services { clock, settings, .. } = &*means.services;
     let crew = &app.crews[&run.crew];
     let manager = match &crew.process {
@@ -141,8 +179,7 @@ fn stage(means: &Means, app: Arc<App>, run: &RunRow, history: History, shared: S
         Process::Hierarchical { manager: Manager::Agent(_) } | Process::Sequential => None,
     };
     let paces = Paces::new(crew, manager.as_ref(), &history, clock.now());
-    let executed_ms = history.executed_ms;
-    let stage = Stage {
+    Stage {
         budget: crew.budget,
         crew: run.crew.clone(),
         manager,
@@ -154,7 +191,9 @@ fn stage(means: &Means, app: Arc<App>, run: &RunRow, history: History, shared: S
         clock: clock.clone(),
         answer_bytes: settings.answer_bytes as usize,
         log: shared.log,
-        cancel: shared.cancel,
+        run: RunRow { inputs: Json::default(), ..run.clone() },
+        people: shared.people,
+        questions: Mutex::default(),
         branches: Branches::new(),
         counters: Counters { parts: history.parts.into(), calls: history.calls.into() },
         facts: Mutex::default(),
@@ -162,8 +201,7 @@ fn stage(means: &Means, app: Arc<App>, run: &RunRow, history: History, shared: S
         cache: Mutex::default(),
         past: Mutex::new(history.works),
         ending: watch::Sender::new(false),
-    };
-    (stage, executed_ms)
+    }
 }
 
 /// Tells when the run's time runs out, and comes to its end when it has.
@@ -179,15 +217,11 @@ async fn out_of_time(stage: &Stage, executed_ms: i64) -> Fault {
     budget::out_of_time(most)
 }
 
-enum CutOff {
-    Ended(End),
-    Left,
-}
-
-/// Waits until someone asks for the run's end now.
-async fn now(mut cancel: watch::Receiver<Option<CancelMode>>) {
-    if cancel.wait_for(|mode| *mode == Some(CancelMode::Now)).await.is_err() {
-        std::future::pending::<()>().await;
+/// What comes of this, where there is anything.
+async fn optional<F: Future>(future: Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crewline_protocol::event::RunEvent;
+use crewline_protocol::{event::RunEvent, value::ArtifactId};
 
 use super::{
     stage::{Stage, Stopped, lock},
@@ -11,7 +11,9 @@ use super::{
 };
 use crate::{
     apps::{Agent, Task, fill},
+    artifacts::ArtifactRow,
     runs::End,
+    store::{Commit, RowChange},
 };
 
 /// Does the crew's tasks, going on from what the log says has been done.
@@ -78,6 +80,7 @@ impl Flow<'_> {
             agent,
             grants: &task.tools,
             coworkers: coworkers(stage, agent, task),
+            reviewed: task.human_input,
             parent: None,
             scene: task.name.clone(),
             time: Stopwatch::new(),
@@ -85,7 +88,7 @@ impl Flow<'_> {
         let role = fill(agent.role.trim(), &stage.cx.inputs);
         let past = stage.past_of(&work.id);
         if past.is_none() {
-            stage.go_on()?;
+            stage.go_on(None).await?;
             let begins = self.report(self.finished.load(Ordering::Relaxed), format!("{role} begins {}", work.name));
             stage.log.put(&[work.started(stage), begins]).await;
         }
@@ -105,8 +108,10 @@ impl Flow<'_> {
                 };
                 let done = self.finished.fetch_add(1, Ordering::Relaxed) + 1;
                 let finished = RunEvent::TaskFinished { at: stage.now(), task: work.id.clone(), output: output.clone() };
-                let events = [finished, self.report(done, format!("{role} has finished {}", work.name))];
-                stage.log.put_progress(&events, self.fraction(done), stage.used(), stage.now()).await;
+                let (made, rows) = artifact(stage, task, &output);
+                let mut events: Vec<RunEvent> = made.into_iter().chain([finished]).collect();
+                events.push(self.report(done, format!("{role} has finished {}", work.name)));
+                stage.log.put_progress(&events, self.fraction(done), stage.used(), stage.now(), rows).await;
                 output
             }
         };
@@ -121,6 +126,15 @@ impl Flow<'_> {
     fn fraction(&self, done: usize) -> f64 {
         done as f64 / self.stage.crew().tasks.len() as f64
     }
+}
+
+/// What keeps an output as a file of the run, where the task says so.
+fn artifact(stage: &Stage, task: &Task, output: &str) -> (Option<RunEvent>, Vec<RowChange>) {
+    let Some(name) = &task.output_file else { return (None, Vec::new()) };
+    let (id, at) = (stage.clock.id(ArtifactId::new), stage.now());
+    let row = ArtifactRow::text(&stage.run, fill(name, &stage.cx.inputs), output, id, at);
+    let made = RunEvent::ArtifactCreated { at, artifact: Box::new(row.artifact()) };
+    (Some(made), Commit::default().insert(&row).rows)
 }
 
 /// The outputs that a task is given: those that it names, or all before it.

@@ -8,12 +8,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crewline_protocol::{
     event::{RunEvent, TextRole, Usage},
     fault::Fault,
-    operations::run::Inputs,
-    value::Millis,
+    operations::{
+        approval::{self, Approval},
+        run::Inputs,
+    },
+    value::{ApprovalId, Millis},
 };
 use serde_json::Value;
 
-use super::budget;
+use super::{budget, people::Said};
 
 /// The field of a line in the log that says which piece of work has failed and is begun anew, and that of the fault.
 const FAILED: [&str; 2] = ["task", "failed"];
@@ -35,6 +38,8 @@ pub(super) struct History {
     pub(super) asked: VecDeque<(String, Millis)>,
     /// For how long it was executed, in milliseconds.
     pub(super) executed_ms: i64,
+    /// What people have said to it.
+    pub(super) said: Said,
     /// Of which budgets it was told that they run out.
     pub(super) warned: BTreeSet<String>,
     open: BTreeMap<String, OpenPart>,
@@ -60,6 +65,10 @@ pub(super) enum Turn {
     Answered(Answered),
     /// The execution failed here.
     Failed(Fault),
+    /// The agent has read these words.
+    Steered(String),
+    /// A person was asked about the answer.
+    Reviewed(ApprovalId),
 }
 
 /// A model's answer.
@@ -81,6 +90,8 @@ pub(super) struct Called {
     /// When it was first begun.
     pub(super) begun_at: Millis,
     pub(super) outcome: Option<Result<Value, Fault>>,
+    /// The question whether it may be made.
+    pub(super) asked: Option<ApprovalId>,
     /// A later attempt began after it without it having ended.
     void: bool,
     /// An earlier attempt may have made it.
@@ -90,7 +101,7 @@ pub(super) struct Called {
 impl Called {
     /// A call that begins now.
     pub(super) fn new(call: String, tool: String, input: Value, begun_at: Millis) -> Self {
-        Self { first: call.clone(), call, tool, input, begun_at, outcome: None, void: false, unsure: false }
+        Self { first: call.clone(), call, tool, input, begun_at, outcome: None, asked: None, void: false, unsure: false }
     }
     /// Whether it was begun by an earlier attempt and never ended.
     pub(super) fn is_void(&self) -> bool {
@@ -99,7 +110,7 @@ impl Called {
     /// The same call made again, under an id of its own.
     pub(super) fn again(&mut self, call: String) {
         self.call = call;
-        self.unsure |= std::mem::take(&mut self.void);
+        self.void = false;
     }
     /// Whether an earlier attempt may have made it, and what came of it is not known.
     pub(super) fn is_unsure(&self) -> bool {
@@ -124,6 +135,9 @@ impl History {
     /// Takes the next event of the log.
     pub(super) fn apply(&mut self, event: RunEvent) {
         let at = event.at();
+        if !matches!(event, RunEvent::SteerApplied { .. }) {
+            self.said.hear(&event);
+        }
         if let Some((_, until)) = &mut self.executing {
             *until = at;
         }
@@ -172,7 +186,31 @@ impl History {
                 }
             }
             RunEvent::LogWritten { fields: Some(fields), .. } => self.line(&fields),
+            RunEvent::ApprovalRequested { approval, .. } => self.asked(&approval),
+            RunEvent::SteerApplied { steer_id, task, .. } => {
+                let steer = self.said.steers.iter().find(|steer| steer.id == steer_id);
+                if let Some((steer, work)) = steer.zip(self.works.get_mut(&task)) {
+                    work.turns.push_back(Turn::Steered(steer.text.clone()));
+                }
+                self.said.steers.retain(|steer| steer.id != steer_id);
+            }
             _ => {}
+        }
+    }
+
+    /// A question belongs to the call that waits for its answer, or comes after the answer that it is about.
+    fn asked(&mut self, approval: &Approval) {
+        match &approval.call {
+            Some(id) => {
+                if let Some(call) = self.works.values_mut().find_map(|work| work.calls().find(|call| call.call == *id)) {
+                    call.asked = Some(approval.id);
+                }
+            }
+            None => {
+                if let Some(work) = approval.task.as_ref().and_then(|task| self.works.get_mut(task)) {
+                    work.turns.push_back(Turn::Reviewed(approval.id));
+                }
+            }
         }
     }
 
@@ -201,6 +239,9 @@ impl History {
         for work in self.works.values_mut() {
             work.pending = Answered::default();
             for call in work.calls().filter(|call| call.outcome.is_none()) {
+                // One that waited for its answer, or was refused, was not made.
+                let approval = call.asked.and_then(|asked| self.said.approvals.get(&asked));
+                call.unsure |= approval.is_none_or(|approval| approval.status == approval::Status::Approved);
                 call.void = true;
             }
         }
@@ -229,14 +270,14 @@ impl Past {
     pub(super) fn answers(&self) -> impl Iterator<Item = &Answered> {
         self.turns.iter().filter_map(|turn| match turn {
             Turn::Answered(answer) => Some(answer),
-            Turn::Failed(_) => None,
+            Turn::Failed(_) | Turn::Steered(_) | Turn::Reviewed(_) => None,
         })
     }
 
     fn calls(&mut self) -> impl Iterator<Item = &mut Called> {
         let answers = self.turns.iter_mut().filter_map(|turn| match turn {
             Turn::Answered(answer) => Some(answer),
-            Turn::Failed(_) => None,
+            Turn::Failed(_) | Turn::Steered(_) | Turn::Reviewed(_) => None,
         });
         answers.chain([&mut self.pending]).flat_map(|answer| &mut answer.calls)
     }

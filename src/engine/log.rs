@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use crewline_protocol::{
-    event::{RunEvent, Usage},
+    event::{RunEvent, Usage, WaitingFor},
     value::{Millis, RunId, encode},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use crate::{
     leases::Lease,
     runs::{End, RunRow, finished_event},
-    store::{Append, Commit, CommitError, Store, StoreError},
+    store::{Append, Commit, CommitError, Guard, RowChange, Store, StoreError},
 };
 
 /// Bytes of events that may wait to be written, for one run.
@@ -35,16 +35,22 @@ struct Entry {
     events: Vec<Bytes>,
     bytes: usize,
     change: Option<Change>,
-    /// Told when it is written.
-    written: Option<oneshot::Sender<()>>,
+    /// Told when it is written, and whether it was: what would change the row may be refused.
+    written: Option<oneshot::Sender<bool>>,
     /// Its share of the bytes that may wait, given back when it is written.
     _room: OwnedSemaphorePermit,
 }
 
-/// How the run's row changes.
+/// What is written beside events.
 enum Change {
-    Progressed(f64, Usage, Millis),
-    Finished(End, Usage, Millis),
+    /// Rows.
+    Rows(Vec<RowChange>),
+    /// How far the run has come, and rows.
+    Progressed { fraction: f64, usage: Usage, at: Millis, rows: Vec<RowChange> },
+    /// The run is put away; refused where its row has changed, or something that must hold does not.
+    Parked { r#for: WaitingFor, usage: Usage, at: Millis, holds: Vec<Guard> },
+    /// The run's end, and rows; refused where its row has changed, or something that must hold does not.
+    Finished { end: End, usage: Usage, at: Millis, rows: Vec<RowChange>, holds: Vec<Guard> },
 }
 
 /// How writing ended.
@@ -52,6 +58,8 @@ enum Change {
 pub(super) enum Written {
     /// The run has finished.
     Finished,
+    /// The run is put away: whoever queues it lets someone go on with it.
+    Parked,
     /// Whoever made the events has left, and all of them are written.
     Left,
     /// The lease is someone else's: nothing that came after was written.
@@ -81,26 +89,44 @@ impl Log {
         self.enter(events, None, None).await;
     }
 
-    /// Waits until all that was put before is durable.
-    pub(super) async fn written(&self) {
-        let (written, is_written) = oneshot::channel();
-        self.enter(&[], None, Some(written)).await;
-        if is_written.await.is_err() {
-            std::future::pending::<()>().await;
-        }
+    /// The same, with rows.
+    pub(super) async fn put_rows(&self, events: &[RunEvent], rows: Vec<RowChange>) {
+        self.enter(events, Some(Change::Rows(rows)), None).await;
     }
 
     /// The same, with how far the run has come.
-    pub(super) async fn put_progress(&self, events: &[RunEvent], progress: f64, usage: Usage, at: Millis) {
-        self.enter(events, Some(Change::Progressed(progress, usage, at)), None).await;
+    pub(super) async fn put_progress(&self, events: &[RunEvent], fraction: f64, usage: Usage, at: Millis, rows: Vec<RowChange>) {
+        self.enter(events, Some(Change::Progressed { fraction, usage, at, rows }), None).await;
     }
 
-    /// Ends the run: its row, its lease and its stream together.
-    pub(super) async fn finish(&self, end: End, usage: Usage, at: Millis) {
-        self.enter(&[], Some(Change::Finished(end, usage, at)), None).await;
+    /// Puts the run away: its row says that it waits, and nobody holds it. `false` where that was refused: somebody has just said
+    /// something.
+    pub(super) async fn park(&self, r#for: WaitingFor, usage: Usage, at: Millis, holds: Vec<Guard>) -> bool {
+        self.enter_and_wait(&[], Some(Change::Parked { r#for, usage, at, holds })).await
     }
 
-    async fn enter(&self, events: &[RunEvent], change: Option<Change>, written: Option<oneshot::Sender<()>>) {
+    /// Ends the run after these events: its row, its lease, its stream and what else this commit says together. `false` where that was
+    /// refused: somebody has just said something.
+    pub(super) async fn finish(&self, events: &[RunEvent], end: End, usage: Usage, at: Millis, with: Commit) -> bool {
+        let Commit { rows, guards: holds, .. } = with;
+        self.enter_and_wait(events, Some(Change::Finished { end, usage, at, rows, holds })).await
+    }
+
+    /// Waits until all that was put before is durable.
+    pub(super) async fn written(&self) {
+        self.enter_and_wait(&[], None).await;
+    }
+
+    async fn enter_and_wait(&self, events: &[RunEvent], change: Option<Change>) -> bool {
+        let (written, is_written) = oneshot::channel();
+        self.enter(events, change, Some(written)).await;
+        match is_written.await {
+            Ok(written) => written,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    async fn enter(&self, events: &[RunEvent], change: Option<Change>, written: Option<oneshot::Sender<bool>>) {
         let events: Vec<Bytes> = events.iter().map(|event| encode(event).into()).collect();
         let bytes = events.iter().map(Bytes::len).sum();
         let share = u32::try_from(bytes).unwrap_or(u32::MAX).min(WAITING_BYTES);
@@ -118,27 +144,31 @@ impl Log {
 }
 
 impl Writer {
-    /// Writes until the run has finished, the lease is lost, or all logs are gone.
+    /// Writes until the run has finished or is put away, the lease is lost, or all logs are gone.
     pub(super) async fn run(mut self) -> Written {
         while let Some(first) = self.entries.recv().await {
             let batch = self.gather(first);
-            let finishes = matches!(batch.last(), Some(Entry { change: Some(Change::Finished(..)), .. }));
-            match self.write(&batch).await {
-                Ok(true) if finishes => return Written::Finished,
-                Ok(true) => {
-                    for written in batch.into_iter().filter_map(|entry| entry.written) {
-                        // Whoever waited may have been cut off.
-                        let _ = written.send(());
-                    }
-                }
-                Ok(false) => return Written::Lost,
+            let wrote = match self.write(&batch).await {
+                Ok(Wrote::Lost) => return Written::Lost,
                 Err(error) => return Written::Failed(error),
+                Ok(wrote) => wrote,
+            };
+            match batch.last().and_then(|entry| entry.change.as_ref()) {
+                Some(Change::Finished { .. }) if matches!(wrote, Wrote::All) => return Written::Finished,
+                Some(Change::Parked { .. }) if matches!(wrote, Wrote::All) => return Written::Parked,
+                _ => {}
+            }
+            let last = batch.len() - 1;
+            for (place, entry) in batch.into_iter().enumerate() {
+                let refused = place == last && matches!(wrote, Wrote::Refused);
+                // Whoever waited may have been cut off.
+                let _ = entry.written.map(|written| written.send(!refused));
             }
         }
         Written::Left
     }
 
-    /// What waits already, as far as one append goes and up to the first that changes the row.
+    /// What waits already, as far as one append goes and up to the first that changes rows.
     fn gather(&mut self, first: Entry) -> Vec<Entry> {
         let mut bytes = first.bytes;
         let mut batch = vec![first];
@@ -150,34 +180,52 @@ impl Writer {
         batch
     }
 
-    /// Whether the lease was still held.
-    async fn write(&mut self, batch: &[Entry]) -> Result<bool, StoreError> {
-        if batch.iter().all(|entry| entry.events.is_empty() && entry.change.is_none()) {
-            return Ok(true);
-        }
+    async fn write(&mut self, mut batch: &[Entry]) -> Result<Wrote, StoreError> {
+        let mut refused = false;
         loop {
-            let changed = batch.last().and_then(|entry| entry.change.as_ref()).map(|change| self.changed(change));
+            let change = batch.last().and_then(|entry| entry.change.as_ref());
             let mut commit = Commit::default().guard(self.lease.guard());
             commit.events = appends(self.run.id, batch);
+            if commit.events.is_empty() && change.is_none() {
+                return Ok(if refused { Wrote::Refused } else { Wrote::All });
+            }
+            let changed = change.and_then(|change| self.changed(change));
+            if let Some(change) = change {
+                commit.workspace = Some(self.run.workspace_id);
+                let (rows, holds): (&[RowChange], &[Guard]) = match change {
+                    Change::Rows(rows) | Change::Progressed { rows, .. } => (rows, &[]),
+                    Change::Finished { rows, holds, .. } => (rows, holds),
+                    Change::Parked { holds, .. } => (&[], holds),
+                };
+                commit.guards.extend_from_slice(holds);
+                commit.rows.extend_from_slice(rows);
+            }
             if let Some(row) = &changed {
-                commit.workspace = Some(row.workspace_id);
                 commit = commit.replace(&self.run, row);
-                if row.status.is_final() {
-                    commit = commit.delete::<Lease>(row.id).append(row.id, &[finished_event(row, row.usage())]);
-                }
+                commit = match change {
+                    Some(Change::Finished { .. }) => commit.delete::<Lease>(row.id).append(row.id, &[finished_event(row, row.usage())]),
+                    Some(Change::Parked { r#for, at, .. }) => {
+                        commit.delete::<Lease>(row.id).append(row.id, &[RunEvent::RunWaiting { at: *at, r#for: *r#for }])
+                    }
+                    Some(Change::Rows(_) | Change::Progressed { .. }) | None => commit,
+                };
             }
             match self.store.commit(commit).await {
                 Ok(committed) => {
                     if let Some((row, revision)) = changed.zip(committed.revision) {
                         self.run = RunRow { revision, ..row };
                     }
-                    return Ok(true);
+                    return Ok(if refused { Wrote::Refused } else { Wrote::All });
                 }
-                Err(CommitError::Guard(0)) => return Ok(false),
-                // Someone else has changed the row, by asking for its end: the change is made anew on it as it is now.
+                Err(CommitError::Guard(0)) => return Ok(Wrote::Lost),
+                // Someone else has changed the row, by asking for something: the change is made anew on it as it is now, or whoever
+                // wants it hears first what was asked. What came before it is written all the same.
                 Err(CommitError::Guard(_)) => {
                     let row = self.store.get::<RunRow>(self.run.id).await?;
                     self.run = row.ok_or_else(|| StoreError::Failed(format!("run {} is gone", self.run.id)))?;
+                    if matches!(change, Some(Change::Parked { .. } | Change::Finished { .. })) {
+                        (batch, refused) = (&batch[..batch.len() - 1], true);
+                    }
                 }
                 Err(CommitError::Store(error)) => return Err(error),
                 Err(error) => return Err(StoreError::Failed(error.to_string())),
@@ -185,12 +233,24 @@ impl Writer {
         }
     }
 
-    fn changed(&self, change: &Change) -> RunRow {
+    fn changed(&self, change: &Change) -> Option<RunRow> {
         match change {
-            Change::Progressed(progress, usage, at) => self.run.progressed(*progress, *usage, *at),
-            Change::Finished(end, usage, at) => self.run.progressed(self.run.progress, *usage, *at).finished(end.clone(), *at),
+            Change::Rows(_) => None,
+            Change::Progressed { fraction, usage, at, .. } => Some(self.run.progressed(*fraction, *usage, *at)),
+            Change::Parked { usage, at, .. } => Some(self.run.parked(*usage, *at)),
+            Change::Finished { end, usage, at, .. } => Some(self.run.progressed(self.run.progress, *usage, *at).finished(end.clone(), *at)),
         }
     }
+}
+
+/// What became of a batch.
+enum Wrote {
+    /// All of it is written.
+    All,
+    /// All but what would have changed the run's row at its end.
+    Refused,
+    /// Nothing: the lease is someone else's.
+    Lost,
 }
 
 /// The batch's events, in appends that are not longer than one may be.

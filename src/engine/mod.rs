@@ -1,6 +1,7 @@
 //! The engine: executes crews' runs, each under a lease and each in a task of its own. The log is the checkpoint: what an attempt has
 //! written is never made again by the next.
 
+mod ask;
 mod branches;
 mod budget;
 mod check;
@@ -9,11 +10,13 @@ mod coworkers;
 mod executor;
 mod flow;
 mod history;
+mod last_words;
 mod log;
 mod model;
 mod models;
 mod operations;
 mod pace;
+mod people;
 mod prompt;
 mod read;
 mod simulated;
@@ -151,6 +154,8 @@ impl Engine {
         self.executing.spawn(async move {
             begin_and_execute(&means, &node, &holding, cuts).await;
             drop(holding);
+            // A run that was put away may have been queued again while it was still among the held.
+            means.services.hub.run_queued();
             run
         });
     }

@@ -77,6 +77,16 @@ pub(super) fn opening(agent: &Agent, duty: &Duty<'_>, has_tools: bool, inputs: &
     vec![Message::System(system), Message::User(user)]
 }
 
+/// What a person says of an answer.
+pub(super) fn review(words: &str) -> String {
+    format!("A person has looked at your answer and says:\n{words}\n\nHand it in again, whole, as it is to be now.")
+}
+
+/// What a person says while an agent works.
+pub(super) fn steer(words: &str) -> String {
+    format!("A person who follows your work says:\n{words}")
+}
+
 /// Whether an answer keeps to a guardrail.
 pub(super) fn judge(guardrail: &str, answer: &str) -> Vec<Message> {
     let system = "You check work against a rule. You say whether it keeps to the rule and, where it does not, exactly what breaks it. You \

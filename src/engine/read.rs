@@ -1,19 +1,17 @@
-//! Reading a run's log: to go on from it, and to hear that someone asks for the run's end.
+//! Reading a run's log: to go on from it, and to hear what people say.
 
 use std::sync::Arc;
 
 use crewline_protocol::{
     encoded::slices,
     event::RunEvent,
-    operations::run::CancelMode,
     value::{Offset, RunId, decode},
 };
-use tokio::sync::watch;
 use tracing::warn;
 
-use super::history::History;
+use super::{history::History, people::People};
 use crate::{
-    hub::{Following, Mailbox},
+    hub::{Following, Hub, Mailbox},
     store::{Block, Store, StoreError},
 };
 
@@ -37,47 +35,65 @@ pub(super) async fn history(store: &Store, run: RunId, head: Offset) -> Result<H
     Ok(history)
 }
 
-/// Tells how someone asks for the run's end, whenever someone does. It follows the run's stream as anyone does.
-pub(super) async fn tell_cancels(
-    store: &Store,
-    mailbox: &Mailbox,
-    following: &Following,
+/// Hears what people say to a run: it follows the run's stream as anyone does.
+pub(super) struct Listener<'a> {
+    store: &'a Store,
     run: RunId,
-    from: Offset,
-    told: &watch::Sender<Option<CancelMode>>,
-) {
-    // What was written before the stream was followed was told to nobody here.
-    if let Some((_, stream)) = store.heads(&[run]).await.ok().and_then(|heads| heads.first().copied()) {
-        following.tail.reached(stream.head, stream.complete);
-    }
-    let mut after = from;
-    loop {
-        while let Some(block) = next(store, following, run, after).await {
-            after = block.last();
-            // A log that can't be read is found by who goes on from it; here it only delays a request.
-            for event in events(&block).unwrap_or_default() {
-                if let RunEvent::RunCancelRequested { mode, .. } = event {
-                    told.send_replace(Some(mode));
-                }
-            }
-        }
-        mailbox.arrived().await;
-        mailbox.take();
-    }
+    mailbox: Arc<Mailbox>,
+    following: Following,
+    /// The last event that was heard.
+    after: Offset,
 }
 
-async fn next(store: &Store, following: &Following, run: RunId, after: Offset) -> Option<Arc<Block>> {
-    if let Some(tail) = following.tail.next(after) {
-        return Some(tail.block.clone());
+impl<'a> Listener<'a> {
+    /// Begins to follow a run's stream.
+    pub(super) fn new(store: &'a Store, hub: &Hub, run: RunId) -> Self {
+        let mailbox = Arc::new(Mailbox::default());
+        let following = hub.follow(run, &mailbox, 0);
+        Self { store, run, mailbox, following, after: Offset(0) }
     }
-    if following.tail.head().0 <= after {
-        return None;
+
+    /// Hears what comes after this event, for ever.
+    pub(super) async fn listen(&mut self, from: Offset, people: &People) {
+        self.after = self.after.max(from);
+        // What was written before the stream was followed was told to nobody here.
+        self.catch_up(people).await;
+        loop {
+            self.mailbox.arrived().await;
+            self.mailbox.take();
+            self.hear(people).await;
+        }
     }
-    match store.log_after(run, after, 1).await {
-        Ok(blocks) => blocks.into_iter().next(),
-        Err(error) => {
-            warn!(%run, %error, "the log can't be read for requests to cancel; the next hint tries again");
-            None
+
+    /// Hears all that is there, whether it was told of it or not.
+    pub(super) async fn catch_up(&mut self, people: &People) {
+        if let Some((_, stream)) = self.store.heads(&[self.run]).await.ok().and_then(|heads| heads.first().copied()) {
+            self.following.tail.reached(stream.head, stream.complete);
+        }
+        self.hear(people).await;
+    }
+
+    async fn hear(&mut self, people: &People) {
+        while let Some(block) = self.next().await {
+            self.after = block.last();
+            // A log that can't be read is found by who goes on from it; here it only delays a request.
+            events(&block).unwrap_or_default().iter().for_each(|event| people.hear(event));
+        }
+    }
+
+    async fn next(&self) -> Option<Arc<Block>> {
+        if let Some(tail) = self.following.tail.next(self.after) {
+            return Some(tail.block.clone());
+        }
+        if self.following.tail.head().0 <= self.after {
+            return None;
+        }
+        match self.store.log_after(self.run, self.after, 1).await {
+            Ok(blocks) => blocks.into_iter().next(),
+            Err(error) => {
+                warn!(run = %self.run, %error, "the log can't be read for what people say; the next hint tries again");
+                None
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One attempt at a run, as its pieces of work see it: what they share, and when they must stop.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -11,8 +11,7 @@ use std::{
 use crewline_protocol::{
     event::Usage,
     fault::{Fault, FaultCode, Retry},
-    operations::run::CancelMode,
-    value::Millis,
+    value::{ApprovalId, Millis},
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -24,11 +23,14 @@ use super::{
     log::Log,
     models::Models,
     pace::Pace,
+    people::People,
     tools::{ToolContext, Toolbox},
+    work::Work,
 };
 use crate::{
     apps::{Agent, App, Budget, Crew, Manager, Process},
     clock::Clock,
+    runs::RunRow,
 };
 
 /// One attempt at a run.
@@ -45,7 +47,11 @@ pub(super) struct Stage {
     pub(super) answer_bytes: usize,
     pub(super) budget: Budget,
     pub(super) log: Log,
-    pub(super) cancel: watch::Receiver<Option<CancelMode>>,
+    /// The run's row as it was when the attempt began, without its inputs.
+    pub(super) run: RunRow,
+    pub(super) people: Arc<People>,
+    /// Questions that branches wait for.
+    pub(super) questions: Mutex<BTreeSet<ApprovalId>>,
     pub(super) branches: Branches,
     pub(super) counters: Counters,
     pub(super) facts: Mutex<Facts>,
@@ -77,7 +83,7 @@ pub(super) struct Facts {
 #[derive(Default)]
 pub(super) struct Spent {
     pub(super) usage: Usage,
-    pub(super) warned: std::collections::BTreeSet<String>,
+    pub(super) warned: BTreeSet<String>,
 }
 
 /// How often models may be called.
@@ -148,19 +154,25 @@ impl Stage {
         Some(past)
     }
 
-    /// Stops here where someone asked for the run's end.
-    pub(super) fn go_on(&self) -> Result<(), Stopped> {
-        if self.cancel.borrow().is_some() || *self.ending.borrow() { Err(Stopped::Ended) } else { Ok(()) }
+    /// Stops here where someone asked for the run's end, and waits where someone asked it to pause.
+    pub(super) async fn go_on(&self, work: Option<&Work<'_>>) -> Result<(), Stopped> {
+        if self.people.look(|said| said.cancel.is_some()) || *self.ending.borrow() {
+            return Err(Stopped::Ended);
+        }
+        if self.people.look(|said| said.paused) {
+            self.wait(work, self.people.until(|said| !said.paused)).await?;
+        }
+        Ok(())
     }
 
-    /// Waits until a model may be called for this agent.
-    pub(super) async fn may_ask(&self, agent: &str) -> Result<(), Stopped> {
-        self.go_on()?;
+    /// Waits until a model may be called for a piece of work.
+    pub(super) async fn may_ask(&self, work: &Work<'_>) -> Result<(), Stopped> {
+        self.go_on(Some(work)).await?;
         tokio::select! {
-            () = self.paces.turn(agent) => {}
+            () = self.paces.turn(&work.agent.name) => {}
             () = self.told_to_end() => {}
         }
-        self.go_on()?;
+        self.go_on(Some(work)).await?;
         let usage = lock(&self.spent).usage;
         budget::check(self.budget, usage).map_err(|fault| {
             self.ending.send_replace(true);
@@ -170,9 +182,8 @@ impl Stage {
 
     /// Comes to its end when the run is to end, however gracefully.
     pub(super) async fn told_to_end(&self) {
-        let mut cancel = self.cancel.clone();
         tokio::select! {
-            Ok(_) = cancel.wait_for(Option::is_some) => {}
+            () = self.people.until(|said| said.cancel.is_some()) => {}
             () = self.ends() => {}
         }
     }

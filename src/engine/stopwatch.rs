@@ -35,7 +35,6 @@ impl Stopwatch {
     }
 
     /// Holds it until this is dropped.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing waits for people yet"))]
     pub(super) fn hold(&self) -> Held<'_> {
         self.0.send_modify(|state| {
             if state.held == 0 {

@@ -9,6 +9,7 @@ use std::{
 use crewline_protocol::{
     event::{LogLevel, RunEvent},
     fault::{Fault, FaultCode},
+    value::ApprovalId,
 };
 use serde_json::{Map, Value};
 
@@ -47,8 +48,8 @@ impl<'a> Talk<'a> {
     /// From an opening to an answer, within the agent's time.
     pub(super) async fn execute(&mut self, opening: Vec<Message>, format: Option<&Value>) -> Result<String, Stopped> {
         let Work { name, agent, time, .. } = self.work;
-        let Some(seconds) = agent.max_execution_time_s else { return self.until_answered(opening, format).await };
-        match time.within(Duration::from_secs(seconds), self.until_answered(opening, format)).await {
+        let Some(seconds) = agent.max_execution_time_s else { return self.until_taken(opening, format).await };
+        match time.within(Duration::from_secs(seconds), self.until_taken(opening, format)).await {
             Some(done) => done,
             None => {
                 let message = format!("`{name}` was not done within {seconds} s, the `max_execution_time` of agent `{}`", agent.name);
@@ -59,12 +60,29 @@ impl<'a> Talk<'a> {
 
     /// One question, one answer, without tools.
     pub(super) async fn ask(&mut self, messages: Vec<Message>, format: &Value) -> Result<String, Stopped> {
+        if self.past.is_empty() {
+            self.stage.may_ask(self.work).await?;
+        }
         Ok(self.next(messages, Vec::new(), Some(format)).await?.text)
     }
 
-    async fn until_answered(&mut self, mut messages: Vec<Message>, format: Option<&Value>) -> Result<String, Stopped> {
+    /// From an opening to an answer that a person has taken, where one looks at it.
+    async fn until_taken(&mut self, mut messages: Vec<Message>, format: Option<&Value>) -> Result<String, Stopped> {
+        loop {
+            let answer = self.until_answered(&mut messages, format).await?;
+            if !self.work.reviewed {
+                return Ok(answer);
+            }
+            let Some(words) = self.reviewed(&answer).await? else { return Ok(answer) };
+            messages.push(Message::Assistant { text: answer, calls: Vec::new() });
+            messages.push(Message::User(prompt::review(&words)));
+        }
+    }
+
+    async fn until_answered(&mut self, messages: &mut Vec<Message>, format: Option<&Value>) -> Result<String, Stopped> {
         let specs = self.specs();
         for made in 0.. {
+            self.read_steers(messages).await?;
             // When the limit is reached there is one more call, without tools, that must answer.
             let last = made >= self.work.agent.max_iter;
             if last && !specs.is_empty() {
@@ -80,10 +98,40 @@ impl<'a> Talk<'a> {
             messages.push(Message::Assistant { text: answer.text, calls: named.collect() });
             messages.extend(calls.into_iter().map(|called| {
                 let result = called.outcome.as_ref().map(prompt::result).unwrap_or_default();
+                let result = self.note(&called).into_iter().chain([result]).collect::<Vec<_>>().join("\n");
                 Message::Tool { call: called.call, result }
             }));
         }
         unreachable!("the last call has no tools, so that its answer calls none")
+    }
+
+    /// Words that people gave the run: whoever asks a model next reads them.
+    async fn read_steers(&mut self, messages: &mut Vec<Message>) -> Result<(), Stopped> {
+        while let Some(Turn::Steered(words)) = self.past.pop_front_if(|turn| matches!(turn, Turn::Steered(_))) {
+            messages.push(Message::User(prompt::steer(&words)));
+        }
+        if !self.past.is_empty() {
+            return Ok(());
+        }
+        // Whoever was asked to pause may get words before it goes on.
+        self.stage.may_ask(self.work).await?;
+        let steers = self.stage.people.take_steers();
+        let (at, task) = (self.stage.now(), &self.work.id);
+        let applied = steers.iter().map(|steer| RunEvent::SteerApplied { at, steer_id: steer.id, task: task.clone() });
+        let applied: Vec<RunEvent> = applied.collect();
+        if !applied.is_empty() {
+            self.stage.log.put(&applied).await;
+        }
+        messages.extend(steers.into_iter().map(|steer| Message::User(prompt::steer(&steer.text))));
+        Ok(())
+    }
+
+    /// The question about the last answer that an earlier attempt has asked.
+    pub(super) fn past_review(&mut self) -> Option<ApprovalId> {
+        match self.past.pop_front_if(|turn| matches!(turn, Turn::Reviewed(_))) {
+            Some(Turn::Reviewed(id)) => Some(id),
+            _ => None,
+        }
     }
 
     fn not_empty(&self, answer: String) -> Result<String, Stopped> {
@@ -106,13 +154,11 @@ impl<'a> Talk<'a> {
         let answer = match self.past.pop_front() {
             Some(Turn::Answered(answer)) => answer,
             Some(Turn::Failed(fault)) => return Err(Stopped::Failed(fault)),
-            None => {
-                self.stage.may_ask(&self.work.agent.name).await?;
-                match self.speak(messages, tools, format).await {
-                    Err(Stopped::Failed(fault)) => return Err(self.failed(fault).await),
-                    spoken => spoken?,
-                }
-            }
+            // Both are taken where they belong.
+            Some(Turn::Steered(_) | Turn::Reviewed(_)) | None => match self.speak(messages, tools, format).await {
+                Err(Stopped::Failed(fault)) => return Err(self.failed(fault).await),
+                spoken => spoken?,
+            },
         };
         self.answers += 1;
         Ok(answer)

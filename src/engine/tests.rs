@@ -173,8 +173,11 @@ async fn who_has_lost_a_lease_can_write_nothing_more() {
     log.put(&before).await;
     assert!(matches!(writer.run().await, log::Written::Lost));
     let (log, writer) = log::open(store.clone(), zombie.lease.clone(), zombie.run);
-    log.finish(runs::End::Cancelled, Usage::default(), START).await;
-    assert!(matches!(writer.run().await, log::Written::Lost));
+    let finishing = log.finish(&[], runs::End::Cancelled, Usage::default(), START, crate::store::Commit::default());
+    tokio::select! {
+        written = writer.run() => assert!(matches!(written, log::Written::Lost)),
+        _ = finishing => panic!("it is written"),
+    }
     let lost = leases::renew(store, vec![zombie.lease, next.lease.clone()], START.plus(9_000)).await.unwrap();
     assert_eq!(lost, [run.id]);
     let renewed = store.get::<Lease>(run.id).await.unwrap();

@@ -31,7 +31,7 @@ impl Talk<'_> {
             again.push(self.called(called, self.stage.now()));
         }
         if !again.is_empty() {
-            self.stage.go_on()?;
+            self.stage.go_on(Some(self.work)).await?;
             self.stage.log.put(&again).await;
         }
         let open = calls.iter().filter(|called| called.outcome.is_none());
@@ -68,7 +68,7 @@ impl Talk<'_> {
             let outcome = if coworkers::is_one(&called.tool) && !self.work.coworkers.is_empty() {
                 self.hand_over(place, &called).await?
             } else {
-                self.call(&called).await?
+                self.call(&mut called).await?
             };
             let (at, call) = (self.stage.now(), called.call.clone());
             let event = match &outcome {
@@ -82,26 +82,33 @@ impl Talk<'_> {
         Ok(called)
     }
 
-    async fn call(&self, called: &Called) -> Result<Result<Value, Fault>, Stopped> {
+    async fn call(&self, called: &mut Called) -> Result<Result<Value, Fault>, Stopped> {
         let (stage, work) = (self.stage, self.work);
+        let asks = stage.crew().approval(&called.tool).is_some_and(|rule| rule.asks(&called.input));
+        // One that was to be put before a person, and was not yet, was not made.
+        let unsure = called.is_unsure() && (called.asked.is_some() || !asks);
+        let (input, since) = match self.allowed(called).await? {
+            Ok(allowed) => allowed,
+            Err(fault) => return Ok(Err(fault)),
+        };
         let effect = stage.tools.effect(&called.tool);
         let computes = effect == Effect::Computes;
-        if let Some(output) = stage.kept(&called.tool, &called.input).filter(|_| computes && work.agent.cache) {
+        if let Some(output) = stage.kept(&called.tool, &input).filter(|_| computes && work.agent.cache) {
             return Ok(Ok(output));
         }
         if !computes {
-            if effect == Effect::Outside && called.is_unsure() {
+            if effect == Effect::Outside && unsure {
                 return Ok(Err(prompt::outcome_unknown(&called.tool)));
             }
             // What happens must not be forgotten: the call is in the log before it is made.
             stage.log.written().await;
         }
-        let outcome =
-            stage.tools.call(&stage.cx.for_call(&called.first, called.begun_at), &called.tool, work.grants, called.input.clone()).await;
+        let cx = stage.cx.for_call(&called.first, since);
+        let outcome = stage.tools.call(&cx, &called.tool, work.grants, input.clone()).await;
         if let Ok(output) = &outcome
             && computes
         {
-            stage.keep(&called.tool, &called.input, output);
+            stage.keep(&called.tool, &input, output);
         }
         Ok(outcome)
     }

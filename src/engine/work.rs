@@ -28,6 +28,8 @@ pub(super) struct Work<'a> {
     pub(super) grants: &'a [Grant],
     /// To whom they may hand work; none: they have no tools for that.
     pub(super) coworkers: Vec<&'a Agent>,
+    /// Whether a person looks at its answer.
+    pub(super) reviewed: bool,
     /// What it came of.
     pub(super) parent: Option<&'a Work<'a>>,
     /// By what the simulated model knows it: the task's name, and after `/` who does what came of it.
@@ -82,6 +84,7 @@ impl<'a> Work<'a> {
             agent,
             grants: &[],
             coworkers: Vec::new(),
+            reviewed: false,
             parent: Some(self),
             scene: format!("{root}/{scene}"),
             time: Stopwatch::new(),

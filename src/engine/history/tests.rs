@@ -65,7 +65,7 @@ fn finished_answers_and_calls_are_kept_and_the_rest_is_void() {
     let task = &history.works["task-1"];
     let called = |call: &str, outcome, void| {
         let new = Called::new(call.into(), "t".into(), json!({"for": call}), AT);
-        Called { outcome, void, ..new }
+        Called { outcome, void, unsure: void, ..new }
     };
     let answer = Answered {
         text: "Let me see.".into(),

@@ -1,0 +1,51 @@
+//! What a run leaves in its session when it ends: words that were meant for it and reached no agent any more.
+
+use std::collections::HashMap;
+
+use crewline_protocol::{
+    opening::PrincipalKind,
+    value::{MessageId, Revision, UserId},
+};
+use tracing::warn;
+
+use super::people::People;
+use crate::{access::User, context::Services, runs::RunRow, sessions::MessageRow, store::Commit};
+
+/// What is written with a run's end.
+pub(super) async fn kept(services: &Services, run: &RunRow, people: &People) -> Commit {
+    let steers = people.look(|said| said.steers.clone());
+    let mut names: HashMap<UserId, String> = HashMap::new();
+    let mut commit = Commit::default();
+    for steer in steers {
+        let name = match names.get(&steer.by) {
+            Some(name) => name.clone(),
+            None => name_of(services, steer.by).await,
+        };
+        names.insert(steer.by, name.clone());
+        commit = commit.insert(&MessageRow {
+            id: services.clock.id(MessageId::new),
+            workspace_id: run.workspace_id,
+            revision: Revision(0),
+            created_at: steer.at,
+            updated_at: steer.at,
+            session_id: run.session_id,
+            author_kind: PrincipalKind::User,
+            author_id: steer.by.to_string(),
+            author_name: name,
+            text: steer.text,
+            run_id: Some(run.id),
+        });
+    }
+    commit
+}
+
+/// What a user is called; nothing where that can't be told now: their words are worth more than their name.
+async fn name_of(services: &Services, user: UserId) -> String {
+    match services.store.get::<User>(user).await {
+        Ok(user) => user.map(|user| user.name).unwrap_or_default(),
+        Err(error) => {
+            warn!(%user, %error, "a user's name can't be read");
+            String::new()
+        }
+    }
+}
