@@ -105,13 +105,13 @@ mod tests {
         let rows: Vec<String> = facts(&output).into_iter().map(|row| row.join(" = ")).collect();
         let expected = [
             "title = Hello",
+            "words = 812",
+            "reading ease = 61.2",
             "links, external = 2",
             "links, internal = 3",
-            "reading ease = 61.2",
-            "words = 812",
-            "deep, a = {1 fields}",
-            "headings = none",
             "keywords = 2: crew ×9, agent ×4",
+            "headings = none",
+            "deep, a = {1 fields}",
         ];
         assert_eq!(rows, expected);
         assert_eq!(facts(&json!("done\x1b[2J")), [["done [2J"]]);

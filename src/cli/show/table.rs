@@ -168,12 +168,12 @@ mod tests {
     fn a_record_is_shown_by_what_it_says_and_when_it_changed() {
         let rows = pages();
         let fields = fields(&[], &rows);
-        assert_eq!(fields, ["score", "tags", "title", "updated_at"]);
+        assert_eq!(fields, ["title", "score", "tags", "updated_at"]);
         let table = table(&fields, &rows, &BTreeSet::new(), Style::Plain, Room { columns: 80, lines: 10 });
         let expected = "\
-score  tags  title                 updated_at
-7      a, b  Tea is a drink        2023-11-14 22:13:20
-       a, b  飲み物 [2J about tea  2023-11-14 22:13:20
+title                 score  tags  updated_at
+Tea is a drink        7      a, b  2023-11-14 22:13:20
+飲み物 [2J about tea         a, b  2023-11-14 22:13:20
 ";
         assert_eq!(table, expected);
     }
@@ -206,7 +206,7 @@ score  tags  title                 updated_at
     fn a_row_in_a_line_says_what_is_what() {
         let rows = pages();
         let line = row_line(&fields(&[], &rows), &rows[0]);
-        assert_eq!(line, r#"p1 score=7 tags="a, b" title="Tea is a drink" updated_at="2023-11-14 22:13:20""#);
+        assert_eq!(line, r#"p1 title="Tea is a drink" score=7 tags="a, b" updated_at="2023-11-14 22:13:20""#);
     }
 
     #[test]
