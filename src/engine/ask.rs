@@ -45,6 +45,15 @@ impl Stage {
         Ok(answer)
     }
 
+    /// Whether there is nothing to do but to wait: a branch that has what it waited for, and has not gone on yet, is at work.
+    pub(super) fn waits_for_people(&self) -> bool {
+        let questions = lock(&self.questions);
+        self.people.look(|said| {
+            let pending = |id: &ApprovalId| said.approvals.get(id).is_none_or(|approval| approval.status == Status::Pending);
+            said.cancel.is_none() && !*self.ending.borrow() && (said.paused || !questions.is_empty()) && questions.iter().all(pending)
+        })
+    }
+
     /// Waits for people, on the time of nobody.
     pub(super) async fn wait<T>(&self, work: Option<&Work<'_>>, answer: impl Future<Output = T>) -> Result<T, Stopped> {
         let _time: Vec<_> = std::iter::successors(work, |work| work.parent).map(|work| work.time.hold()).collect();
@@ -131,3 +140,6 @@ impl Talk<'_> {
         Ok(rejected.then(|| words.unwrap_or_else(|| "It is not good enough.".to_owned())))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use crewline_protocol::{
 };
 use tokio::{
     sync::watch,
+    task::yield_now,
     time::{Instant, sleep_until},
 };
 use tracing::{info, warn};
@@ -104,25 +105,29 @@ async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cu
         tokio::pin!(performing, out_of_time);
         loop {
             tokio::select! {
+                biased;
                 written = &mut writing => return Ok(written),
+                // What is heard comes before what is done about it, and that before the question whether there is anything to do.
+                () = listener.listen(head, &people) => {}
                 end = &mut performing => break Some(end),
                 () = people.until(|said| said.cancel == Some(CancelMode::Now)) => break Some(End::Cancelled),
                 fault = &mut out_of_time => break Some(End::Failed(fault)),
-                () = listener.listen(head, &people) => {}
-                () = optional(stage.as_ref().map(|stage| stage.branches.all_wait())) => {
-                    // Nothing else goes on meanwhile: a branch that heard its answer now would work on a run that is put away.
-                    if let Some(stage) = &stage {
-                        tokio::select! {
-                            written = &mut writing => return Ok(written),
-                            _refused = park(stage) => {}
-                        }
-                    }
-                    listener.catch_up(&people).await;
-                }
                 cut = wait_for_cut(cut) => match cut {
                     Cut::Lost => return Ok(Written::Lost),
                     Cut::Leave | Cut::No => break None,
                 },
+                () = optional(stage.as_ref().map(|stage| stage.branches.all_wait())) => {
+                    // Nothing else goes on meanwhile: a branch that heard its answer now would work on a run that is put away.
+                    if let Some(stage) = stage.as_ref().filter(|stage| stage.waits_for_people()) {
+                        tokio::select! {
+                            written = &mut writing => return Ok(written),
+                            _refused = park(stage) => {}
+                        }
+                        listener.catch_up(&people).await;
+                    } else {
+                        yield_now().await;
+                    }
+                }
             }
         }
     };

@@ -1,11 +1,14 @@
 //! Runs of a small crew on a model whose answers are written down.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crewline_protocol::{
     RunEvent,
     fault::{Fault, FaultCode},
-    operations::run::{Start, Status},
+    operations::{
+        approval::{self, Answer, Verdict},
+        run::{Start, Status},
+    },
     value::RunId,
 };
 use serde_json::{Value, json};
@@ -16,10 +19,13 @@ use super::{
 };
 use crate::{
     access::Identity,
+    approvals::{self, ApprovalRow},
     apps::{App, Files},
+    context::Failure,
     engine::{EngineHandle, Tool},
     runs,
     settings::Settings,
+    store::Select,
 };
 
 pub(crate) const CREW: &str = "title: Desk\ninput_schema: {type: object, properties: {topic: {type: string}}}\n";
@@ -61,6 +67,30 @@ impl Played {
         &self.node
     }
 
+    /// Waits until the run waits, and tells its questions that nobody has answered.
+    pub(crate) async fn waits(&self) -> Vec<ApprovalRow> {
+        loop {
+            let row = self.node.row(self.run).await;
+            assert!(!row.status.is_final(), "{row:?}");
+            if row.status == Status::Waiting {
+                return self.questions().await;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The questions that nobody has answered, the earliest first.
+    pub(crate) async fn questions(&self) -> Vec<ApprovalRow> {
+        questions(&self.node, self.run).await
+    }
+
+    /// Answers a question.
+    pub(crate) async fn answers(&self, question: &ApprovalRow, verdict: Verdict, arguments: Option<Value>, words: Option<&str>) {
+        let comment = words.map(str::to_owned);
+        let answer = Answer { id: question.id, revision: None, verdict, arguments, value: None, comment };
+        approvals::answer(self.node.context(Some(&self.ada)), answer).await.unwrap();
+    }
+
     /// Its output, or why it has none.
     pub(crate) async fn ends(&self) -> Result<String, Fault> {
         let row = self.node.finishes(self.run).await;
@@ -72,6 +102,26 @@ impl Played {
 
     pub(crate) async fn log(&self) -> Vec<RunEvent> {
         self.node.log(self.run).await
+    }
+}
+
+async fn questions(node: &Node, run: RunId) -> Vec<ApprovalRow> {
+    let all: Vec<ApprovalRow> = node.services.store.select(&Select::by("run_id", run)).await.unwrap();
+    all.into_iter().filter(|row| row.status == approval::Status::Pending).collect()
+}
+
+/// Says yes to whatever a run asks, some time after it has asked, for ever.
+pub(crate) async fn says_yes(node: &Node, ada: &Arc<Identity>, run: RunId) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(7)).await;
+        for question in questions(node, run).await {
+            let answer = Answer { id: question.id, revision: None, verdict: Verdict::Approve, arguments: None, value: None, comment: None };
+            // The run may move on between reading and writing: the next round tries again.
+            match approvals::answer(node.context(Some(ada)), answer).await {
+                Ok(_) | Err(Failure::Stale(_)) => {}
+                Err(failure) => panic!("{failure:?}"),
+            }
+        }
     }
 }
 

@@ -175,7 +175,7 @@ pub(crate) struct Echo {
     name: &'static str,
     effect: Effect,
     takes: Duration,
-    called: Arc<Mutex<Vec<Value>>>,
+    called: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
 impl Echo {
@@ -188,7 +188,11 @@ impl Echo {
     }
     /// The arguments that it was called with.
     pub(crate) fn called(&self) -> Vec<Value> {
-        self.called.lock().unwrap().clone()
+        self.called.lock().unwrap().iter().map(|(_, input)| input.clone()).collect()
+    }
+    /// The calls by the ids that make each happen once.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.called.lock().unwrap().iter().map(|(call, _)| call.clone()).collect()
     }
     pub(crate) fn tool(&self) -> Arc<dyn Tool> {
         Arc::new(self.clone())
@@ -203,8 +207,8 @@ impl Tool for Echo {
         let input_schema = serde_json::json!({"type": "object"});
         ToolSpec { name: self.name.to_owned(), description: "Says it again.".to_owned(), input_schema }
     }
-    fn call(&self, _: &ToolContext, input: Value) -> futures::future::BoxFuture<'static, Result<Value, Fault>> {
-        self.called.lock().unwrap().push(input.clone());
+    fn call(&self, cx: &ToolContext, input: Value) -> futures::future::BoxFuture<'static, Result<Value, Fault>> {
+        self.called.lock().unwrap().push((cx.call.clone(), input.clone()));
         let takes = self.takes;
         Box::pin(async move {
             tokio::time::sleep(takes).await;
