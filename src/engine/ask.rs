@@ -40,7 +40,7 @@ impl Stage {
         let answer = answer?.ok_or(Stopped::Ended)?;
         if answer.status == Status::Expired && answer.on_expire == OnExpire::Fail {
             let message = format!("nobody answered \"{}\" in time: start the run again", answer.title);
-            return Err(Stopped::Failed(never(FaultCode::Timeout, message)));
+            return Err(self.over(never(FaultCode::Timeout, message)));
         }
         Ok(answer)
     }

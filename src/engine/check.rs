@@ -70,7 +70,7 @@ fn json_in(text: &str) -> Option<Value> {
 async fn aside(talk: &mut Talk<'_>, kind: &str, messages: Vec<Message>, format: &Value) -> Result<String, Stopped> {
     talk.asides += 1;
     let (stage, work) = (talk.stage, talk.work.below(kind, talk.asides, talk.work.agent, kind));
-    let past = stage.past_of(&work.id);
+    let past = stage.past_of(&work.id, None);
     if past.is_none() {
         stage.log.put(&[work.started(stage)]).await;
     }

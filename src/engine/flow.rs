@@ -86,7 +86,7 @@ impl Flow<'_> {
             time: Stopwatch::new(),
         };
         let role = fill(agent.role.trim(), &stage.cx.inputs);
-        let past = stage.past_of(&work.id);
+        let past = stage.past_of(&work.id, Some(agent));
         if past.is_none() {
             stage.go_on(None).await?;
             let begins = self.report(self.finished.load(Ordering::Relaxed), format!("{role} begins {}", work.name));

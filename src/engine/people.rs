@@ -35,6 +35,11 @@ pub(super) struct Steer {
 }
 
 impl Said {
+    /// Whether events of this type say anything: most of a log are words of models.
+    pub(super) fn hears(r#type: &str) -> bool {
+        ["run.", "approval.", "steer."].iter().any(|of| r#type.starts_with(of))
+    }
+
     /// Takes the next event of the log.
     pub(super) fn hear(&mut self, event: &RunEvent) {
         match event {

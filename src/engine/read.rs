@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use crewline_protocol::{
-    encoded::slices,
+    encoded::{slices, type_of},
     event::RunEvent,
     value::{Offset, RunId, decode},
 };
 use tracing::warn;
 
-use super::{history::History, people::People};
+use super::{
+    history::History,
+    people::{People, Said},
+};
 use crate::{
     hub::{Following, Hub, Mailbox},
     store::{Block, Store, StoreError},
@@ -77,7 +80,8 @@ impl<'a> Listener<'a> {
         while let Some(block) = self.next().await {
             self.after = block.last();
             // A log that can't be read is found by who goes on from it; here it only delays a request.
-            events(&block).unwrap_or_default().iter().for_each(|event| people.hear(event));
+            let said = slices(&block.events).filter_map(Result::ok).filter(|event| type_of(event).is_some_and(Said::hears));
+            said.filter_map(|event| decode(event).ok()).for_each(|event| people.hear(&event));
         }
     }
 

@@ -24,7 +24,7 @@ use super::{
     models::Models,
     pace::Pace,
     people::People,
-    tools::{ToolContext, Toolbox},
+    tools::{Effect, ToolContext, Toolbox},
     work::Work,
 };
 use crate::{
@@ -99,7 +99,7 @@ pub(super) enum Stopped {
     Failed(Fault),
     /// Someone asked for the run's end, or it ends because of something else in it.
     Ended,
-    /// A budget is used up: the run is over.
+    /// The run is over whatever else goes on in it: a budget is used up, or a question was not answered in time.
     Over(Fault),
 }
 
@@ -141,13 +141,15 @@ impl Stage {
     }
 
     /// What earlier attempts have done of a piece of work; `None` where it has not begun.
-    pub(super) fn past_of(&self, work: &str) -> Option<Past> {
+    pub(super) fn past_of(&self, work: &str, agent: Option<&Agent>) -> Option<Past> {
         let past = lock(&self.past).remove(work)?;
         let mut facts = lock(&self.facts);
         for called in past.answers().flat_map(|answer| &answer.calls) {
             if let Some(Ok(output)) = &called.outcome {
                 facts.tools.insert(called.tool.clone(), output.clone());
-                self.keep(&called.tool, &called.input, output);
+                if let Some(agent) = agent {
+                    self.keep(agent, &called.tool, &called.input, output);
+                }
             }
         }
         drop(facts);
@@ -174,10 +176,13 @@ impl Stage {
         }
         self.go_on(Some(work)).await?;
         let usage = lock(&self.spent).usage;
-        budget::check(self.budget, usage).map_err(|fault| {
-            self.ending.send_replace(true);
-            Stopped::Over(fault)
-        })
+        budget::check(self.budget, usage).map_err(|fault| self.over(fault))
+    }
+
+    /// Ends the run, whatever else goes on in it.
+    pub(super) fn over(&self, fault: Fault) -> Stopped {
+        self.ending.send_replace(true);
+        Stopped::Over(fault)
     }
 
     /// Comes to its end when the run is to end, however gracefully.
@@ -206,13 +211,19 @@ impl Stage {
         lock(&self.spent).usage
     }
 
-    /// Keeps what a tool has given.
-    pub(super) fn keep(&self, tool: &str, input: &Value, output: &Value) {
+    /// Keeps what a tool has given, where the agent wants it and making the call again would give the same.
+    pub(super) fn keep(&self, agent: &Agent, tool: &str, input: &Value, output: &Value) {
+        if !agent.cache || self.tools.effect(tool) != Effect::Computes {
+            return;
+        }
         lock(&self.cache).insert((tool.to_owned(), input.to_string()), output.clone());
     }
 
-    /// What a tool has given these arguments before.
-    pub(super) fn kept(&self, tool: &str, input: &Value) -> Option<Value> {
+    /// What a tool has given these arguments before, where the agent wants it.
+    pub(super) fn kept(&self, agent: &Agent, tool: &str, input: &Value) -> Option<Value> {
+        if !agent.cache {
+            return None;
+        }
         lock(&self.cache).get(&(tool.to_owned(), input.to_string())).cloned()
     }
 

@@ -49,7 +49,7 @@ impl Talk<'_> {
         for (place, called) in calls.iter().enumerate() {
             if coworkers::is_one(&called.tool) {
                 let id = self.work.id_below(coworkers::kind(&called.tool), self.place(place));
-                self.stage.past_of(&id);
+                self.stage.past_of(&id, None);
             }
             if let Some(Ok(output)) = &called.outcome {
                 self.found.insert(called.tool.clone(), output.clone());
@@ -92,23 +92,20 @@ impl Talk<'_> {
             Err(fault) => return Ok(Err(fault)),
         };
         let effect = stage.tools.effect(&called.tool);
-        let computes = effect == Effect::Computes;
-        if let Some(output) = stage.kept(&called.tool, &input).filter(|_| computes && work.agent.cache) {
+        if let Some(output) = stage.kept(work.agent, &called.tool, &input) {
             return Ok(Ok(output));
         }
-        if !computes {
-            if effect == Effect::Outside && unsure {
-                return Ok(Err(prompt::outcome_unknown(&called.tool)));
-            }
+        if effect == Effect::Outside && unsure {
+            return Ok(Err(prompt::outcome_unknown(&called.tool)));
+        }
+        if effect != Effect::Computes {
             // What happens must not be forgotten: the call is in the log before it is made.
             stage.log.written().await;
         }
         let cx = stage.cx.for_call(&called.first, since);
         let outcome = stage.tools.call(&cx, &called.tool, work.grants, input.clone()).await;
-        if let Ok(output) = &outcome
-            && computes
-        {
-            stage.keep(&called.tool, &input, output);
+        if let Ok(output) = &outcome {
+            stage.keep(work.agent, &called.tool, &input, output);
         }
         Ok(outcome)
     }
@@ -123,7 +120,7 @@ impl Talk<'_> {
             };
             let below = self.work.below(coworkers::kind(&called.tool), self.place(place), coworker, &coworker.name);
             let work = Work { grants: &coworker.tools, time: Stopwatch::new(), ..below };
-            let past = stage.past_of(&work.id);
+            let past = stage.past_of(&work.id, Some(coworker));
             if past.is_none() {
                 stage.log.put(&[work.started(stage)]).await;
             }

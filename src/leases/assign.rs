@@ -9,7 +9,7 @@ use crewline_protocol::{
 
 use super::Lease;
 use crate::{
-    entity,
+    approvals, entity,
     runs::{End, RunRow, finished_event},
     store::{Commit, CommitError, Condition, Guard, Select, Store, StoreError, Stored},
 };
@@ -83,8 +83,9 @@ pub async fn assign(store: &Store, run: RunId, holder: &str, terms: Terms) -> Re
     };
     if let Some(end) = end {
         let ended = run.finished(end, now);
-        let event = finished_event(&ended, ended.usage());
-        let commit = commit.replace(&run, &ended).delete::<Lease>(run.id).append(run.id, &[event]);
+        let (commit, mut events) = approvals::withdraw_all(store, &run, commit, now).await?;
+        events.push(finished_event(&ended, ended.usage()));
+        let commit = commit.replace(&run, &ended).delete::<Lease>(run.id).append(run.id, &events);
         return done(store.commit(commit).await).map(|_| None);
     }
     let lease = Lease {

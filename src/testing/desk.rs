@@ -51,7 +51,11 @@ pub(crate) struct Played {
 impl Played {
     /// Starts a run of the desk on this model and these tools.
     pub(crate) async fn new(app: App, model: Scripted, tools: &[&Echo]) -> Self {
-        let node = Node::new(app, Settings::default()).await;
+        Self::on(Node::new(app, Settings::default()).await, model, tools).await
+    }
+
+    /// The same on this node.
+    pub(crate) async fn on(node: Node, model: Scripted, tools: &[&Echo]) -> Self {
         let ada = node.someone("ada@example.com").await;
         let Value::Object(inputs) = json!({"topic": "rain"}) else { panic!() };
         let start = Start { id: None, crew: "desk".into(), inputs, session_id: None };

@@ -21,10 +21,11 @@ use crate::{
     engine::{Effect, Message},
     leases::Lease,
     sessions::MessageRow,
+    settings::Settings,
     store::Select,
     sweep::sweep,
     testing::{
-        crews::{count, types},
+        crews::{Node, count, types},
         desk::{AGENTS, Played, capitals, crew, desk, tasks},
         scripted::{Echo, Scripted, call, say},
     },
@@ -344,4 +345,19 @@ async fn an_output_file_is_kept_by_the_run() {
     assert_eq!((made.name.as_str(), made.media_type.as_str(), made.size_bytes), ("reports/rain.md", "text/markdown", 3));
     let row: crate::artifacts::ArtifactRow = played.node.services.store.get(made.id).await.unwrap().unwrap();
     assert_eq!((&row.content[..], row.run_id), (&b"AAA"[..], played.run));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_file_too_a_run_is_put_away_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let echo = Echo::new("content.analyze", Effect::Keyed);
+    let node = Node::on_sqlite(asking(""), Settings::default(), folder.path()).await;
+    let played = Played::on(node, calls_once(), &[&echo]).await;
+    let question = played.waits().await.remove(0);
+    assert_eq!(played.node.services.store.get::<Lease>(played.run).await.unwrap(), None);
+    played.answers(&question, Verdict::Approve, None, None).await;
+    assert_eq!(played.ends().await, Ok("DONE".into()));
+    assert_eq!((echo.called().len(), played.node.row(played.run).await.attempt), (1, 1));
+    played.engine.as_ref().unwrap().stop().await;
+    played.node.services.store.close().await;
 }
