@@ -7,7 +7,7 @@ use crewline_protocol::{
     fault::{Fault, FaultCode},
     operations::{
         approval::{self, Answer, Verdict},
-        run::{Start, Status},
+        run::{Start, Status, Steer},
     },
     value::RunId,
 };
@@ -22,6 +22,7 @@ use crate::{
     approvals::{self, ApprovalRow},
     apps::{App, Files},
     context::Failure,
+    control,
     engine::{EngineHandle, Tool},
     runs,
     settings::Settings,
@@ -93,6 +94,15 @@ impl Played {
         let comment = words.map(str::to_owned);
         let answer = Answer { id: question.id, revision: None, verdict, arguments, value: None, comment };
         approvals::answer(self.node.context(Some(&self.ada)), answer).await.unwrap();
+    }
+
+    /// Gives words to the run.
+    pub(crate) async fn steers(&self, words: &str) {
+        let steer = || Steer { id: self.run, text: words.to_owned() };
+        // The run may move on between reading and writing: it is tried again.
+        while let Err(failure) = control::steer(self.node.context(Some(&self.ada)), steer()).await {
+            assert!(matches!(failure, Failure::Stale(_)), "{failure:?}");
+        }
     }
 
     /// Its output, or why it has none.

@@ -9,7 +9,7 @@ use crewline_protocol::{
     operation::Role,
     operations::{
         approval::{self, Kind, Verdict},
-        run::{CancelMode, Pause, Resume, Status, Steer},
+        run::{CancelMode, Pause, Resume, Status},
     },
 };
 use serde_json::json;
@@ -203,15 +203,11 @@ async fn words_reach_the_agent_that_asks_its_model_next_and_none_is_lost() {
     let model = Scripted::new([("a", vec![call("content.analyze", json!({})), say("AAA")]), ("b", vec![say("BBB").after(5)])]);
     let echo = Echo::new("content.analyze", Effect::Computes).takes(5);
     let played = Played::new(app, model, &[&echo]).await;
-    let steers = async |text: &str| {
-        let words = Steer { id: played.run, text: text.into() };
-        control::steer(played.node.context(Some(&played.ada)), words).await.unwrap();
-    };
     sleep(Duration::from_secs(1)).await;
-    steers("Be brief.").await;
-    steers("And kind.").await;
+    played.steers("Be brief.").await;
+    played.steers("And kind.").await;
     sleep(Duration::from_secs(7)).await;
-    steers("Too late.").await;
+    played.steers("Too late.").await;
     assert_eq!(played.ends().await, Ok("BBB".into()));
     assert_eq!(
         played.model.shape(&["Be brief.", "And kind.", "Too late."]),

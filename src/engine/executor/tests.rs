@@ -14,22 +14,27 @@ use crate::{
     },
 };
 
+/// Given to every run as it begins.
+const WORDS: &str = "Mind the commas.";
+
 /// Crashes a run at each of its events in turn; what the next attempt does is what was left to do. Whatever it asks, a person allows.
 async fn goes_on_from_anywhere(app: &App, effect: Effect, script: fn() -> Scripted) {
     let again = || App::from_files(app.files.clone()).unwrap();
     let tool = || Echo::new("content.analyze", effect);
     let whole = Played::new(again(), script(), &[&tool()]).await;
+    whole.steers(WORDS).await;
     let output = tokio::select! {
         output = whole.ends() => output.unwrap(),
         () = says_yes(&whole.node, &whole.ada, whole.run) => unreachable!(),
     };
     let log = whole.log().await;
-    let kinds = ["usage.recorded", "task.started", "task.finished", "task.failed", "log.written", "run.finished"];
+    let kinds = ["usage.recorded", "task.started", "task.finished", "task.failed", "log.written", "run.finished", "steer.applied"];
     let asked = ["approval.requested", "approval.answered"];
     let told = |log: &[RunEvent]| (kinds.map(|kind| count(log, kind)), asked.map(|kind| count(log, kind)));
     for crash_at in 1..log.len() {
         let first = tool();
         let mut played = Played::new(again(), script(), &[&first]).await;
+        played.steers(WORDS).await;
         tokio::select! {
             () = played.node.reaches(played.run, i64::try_from(crash_at).unwrap()) => {}
             () = says_yes(&played.node, &played.ada, played.run) => {}
@@ -56,6 +61,19 @@ async fn goes_on_from_anywhere(app: &App, effect: Effect, script: fn() -> Script
         }
         assert_eq!(model.asked().len(), count(&log, "usage.recorded") - count(&before, "usage.recorded"), "{at}");
         assert_eq!(ended(&after), ended(&log), "{at}");
+        // Whoever has read the words reads them in every call after that, also in another attempt.
+        let applied =
+            before.iter().find_map(|event| if let RunEvent::SteerApplied { task, .. } = event { Some(task.as_str()) } else { None });
+        let scene =
+            applied.map(|task| ["task-1", "task-2", "task-3"].iter().position(|known| *known == task).map(|place| ["a", "b", "c"][place]));
+        let reads = |about: Option<&str>| {
+            let asked = model.asked().into_iter().filter(|asked| about.is_none_or(|about| about == asked.about));
+            asked.map(|asked| asked.words().contains(WORDS)).collect::<Vec<_>>()
+        };
+        match scene {
+            Some(scene) => assert!(reads(scene).iter().all(|reads| *reads), "{at}"),
+            None => assert!(reads(None).contains(&true), "{at}"),
+        }
         assert!(second.called().len() <= ended(&log) - ended(&before), "{at}: a call that had ended is made again");
         let (calls, mut once) = ([first.calls(), second.calls()].concat(), [first.calls(), second.calls()].concat());
         once.sort_unstable();
