@@ -10,7 +10,6 @@ export interface RunText {
   readonly role: 'answer' | 'thought'
   /** Whether nothing more comes. */
   readonly finished: boolean
-  /** Joined when it is read: adding to it costs only what is added. */
   readonly text: string
 }
 
@@ -159,17 +158,18 @@ function fold(draft: Draft, event: RunEvent): void {
       return task(draft, event.task, (known) => ({ ...known, status: 'failed', fault: event.fault, finished_at: event.at }))
     case 'text.started': {
       const { part, task: id, agent, role } = event
-      own(draft, 'texts')[part] = text({ id: part, task: id, agent, role, finished: false }, { chunks: [], length: 0 })
+      own(draft, 'texts')[part] = { id: part, task: id, agent, role, finished: false, text: '' }
       return begun(draft, id, 'text', part)
     }
     case 'text.delta': {
       const known = run.texts[event.part]
-      if (known) own(draft, 'texts')[event.part] = extended(known, event.text)
+      // Engines join strings when they are read: adding costs only what is added.
+      if (known) own(draft, 'texts')[event.part] = { ...known, text: known.text + event.text }
       return
     }
     case 'text.finished': {
       const known = run.texts[event.part]
-      if (known) own(draft, 'texts')[event.part] = text({ ...known, finished: true }, ropes.get(known)!)
+      if (known) own(draft, 'texts')[event.part] = { ...known, finished: true }
       return
     }
     case 'tool.started': {
@@ -217,44 +217,21 @@ function fold(draft: Draft, event: RunEvent): void {
 /** What an attempt left unfinished is made again by the next, under ids of its own. */
 function voidUnfinished(draft: Draft): void {
   const { run } = draft
-  const open = new Set([
-    ...Object.values(run.texts).filter(({ finished }) => !finished).map(({ id }) => id),
-    ...Object.values(run.calls).filter(({ status }) => status === 'running').map(({ id }) => id),
-  ])
-  if (open.size === 0) return
-  for (const id of open) {
+  const open = { text: new Set<string>(), call: new Set<string>() }
+  for (const { id, finished } of Object.values(run.texts)) {
+    if (finished) continue
+    open.text.add(id)
     delete own(draft, 'texts')[id]
+  }
+  for (const { id, status } of Object.values(run.calls)) {
+    if (status !== 'running') continue
+    open.call.add(id)
     delete own(draft, 'calls')[id]
   }
-  run.tasks = run.tasks.map((known) => (known.items.some(({ id }) => open.has(id)) ? { ...known, items: known.items.filter(({ id }) => !open.has(id)) } : known))
-}
-
-/** A text's pieces, which its later versions share: each version knows how many of them are its own. */
-interface Rope {
-  chunks: string[]
-  length: number
-}
-const ropes = new WeakMap<RunText, Rope>()
-
-function text(of: Omit<RunText, 'text'>, rope: Rope): RunText {
-  const { id, task: taskId, agent, role, finished } = of
-  let joined: string | undefined
-  const made: RunText = {
-    id, task: taskId, agent, role, finished,
-    get text() {
-      return (joined ??= rope.chunks.slice(0, rope.length).join(''))
-    },
-  }
-  ropes.set(made, rope)
-  return made
-}
-
-function extended(known: RunText, words: string): RunText {
-  const rope = ropes.get(known)!
-  // Another version has grown from the same one: this one gets pieces of its own.
-  const chunks = rope.chunks.length === rope.length ? rope.chunks : rope.chunks.slice(0, rope.length)
-  chunks.push(words)
-  return text(known, { chunks, length: chunks.length })
+  run.tasks = run.tasks.map((known) => {
+    const items = known.items.filter(({ kind, id }) => !open[kind].has(id))
+    return items.length < known.items.length ? { ...known, items } : known
+  })
 }
 
 function sum(a: Usage, b: Usage): Usage {

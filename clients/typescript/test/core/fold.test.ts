@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { emptyRun, foldRun, type RunEvent, type RunState } from '../../src/core/index.js'
 
@@ -71,3 +72,75 @@ test('many deltas cost what they add, not what is there', () => {
   }
   expect(state.texts.p1!.text).toHaveLength(500_000)
 })
+
+test('a run that was stored goes on where it was', () => {
+  for (let cut = 0; cut <= log.length; cut++) {
+    const stored = JSON.parse(JSON.stringify(cut ? foldRun(emptyRun('r'), { offset: cut, span: cut, events: log.slice(0, cut) }) : emptyRun('r'))) as RunState
+    expect(plain(foldRun(stored, { offset: log.length, span: log.length - cut, events: log.slice(cut) }))).toEqual(plain(folded([])))
+  }
+})
+
+test('a new attempt voids what is unfinished and nothing that only shares its id', () => {
+  const task = 't1'
+  const events: RunEvent[] = [
+    log[0]!,
+    log[1]!,
+    { type: 'text.started', at, part: 'x', task, agent: 'a', role: 'answer' },
+    { type: 'text.finished', at, part: 'x' },
+    { type: 'tool.started', at, call: 'x', task, agent: 'a', tool: 't', input: {} },
+    { type: 'text.started', at, part: 'y', task, agent: 'a', role: 'answer' },
+    { type: 'tool.started', at, call: 'y', task, agent: 'a', tool: 't', input: {} },
+    { type: 'tool.failed', at, call: 'y', fault: { code: 'internal', message: 'no', retry: 'never' } },
+    { type: 'run.started', at, attempt: 2, crew: 'review', inputs: {} },
+  ]
+  const state = foldRun(emptyRun('r'), { offset: events.length, span: events.length, events })
+  expect(Object.keys(state.texts)).toEqual(['x'])
+  expect(Object.keys(state.calls)).toEqual(['y'])
+  expect(state.tasks[0]!.items).toEqual([{ kind: 'text', id: 'x' }, { kind: 'call', id: 'y' }])
+})
+
+const { CREWLINE_SEED } = globalThis.process?.env ?? {}
+const seed = CREWLINE_SEED ? { seed: Number(CREWLINE_SEED) } : {}
+
+test('however a log is merged and cut into frames on its way, and repeated, the run is the same', () => {
+  const parts = ['a', 'b', 'c']
+  const step: fc.Arbitrary<RunEvent> = fc.oneof(
+    fc.record({ type: fc.constant('text.delta' as const), at: fc.constant(at), part: fc.constantFrom(...parts), text: fc.string() }),
+    fc.record({ type: fc.constant('text.finished' as const), at: fc.constant(at), part: fc.constantFrom(...parts) }),
+    fc.record({ type: fc.constant('progress.reported' as const), at: fc.constant(at), fraction: fc.constantFrom(0.1, 0.5), message: fc.string() }),
+    fc.record({ type: fc.constant('run.started' as const), at: fc.constant(at), attempt: fc.integer({ min: 2, max: 3 }), crew: fc.constant('c'), inputs: fc.constant({}) }),
+  )
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1 }), (tail, spans) => {
+      const events: RunEvent[] = [
+        log[1]!,
+        ...parts.map((part): RunEvent => ({ type: 'text.started', at, part, task: 't1', agent: 'a', role: 'answer' })),
+        ...tail,
+      ]
+      let one = emptyRun('r')
+      events.forEach((event, place) => (one = foldRun(one, { offset: place + 1, span: 1, events: [event] })))
+      let other = emptyRun('r')
+      for (let from = 0, turn = 0; from < events.length; turn++) {
+        const to = Math.min(events.length, from + spans[turn % spans.length]!)
+        const frame = { offset: to, span: to - from, events: merged(events.slice(from, to)) }
+        other = foldRun(other, frame)
+        expect(foldRun(other, frame)).toBe(other)
+        from = to
+      }
+      expect(other).toEqual(one)
+    }),
+    seed,
+  )
+})
+
+/** As the server merges: adjacent words of one part are one event, and only the last progress of a row is told. */
+function merged(events: readonly RunEvent[]): RunEvent[] {
+  const made: RunEvent[] = []
+  for (const event of events) {
+    const last = made.at(-1)
+    if (event.type === 'text.delta' && last?.type === 'text.delta' && last.part === event.part) made[made.length - 1] = { ...event, text: last.text + event.text }
+    else if (event.type === 'progress.reported' && last?.type === event.type) made[made.length - 1] = event
+    else made.push(event)
+  }
+  return made
+}
