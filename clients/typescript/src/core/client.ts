@@ -48,6 +48,7 @@ export function createClient<A extends AppShape = AnyApp>(options: ClientOptions
   const store = options.outbox === 'memory' ? null : options.outbox ?? indexedDbStore(address)
   const { outbox, ask } = createOutbox(connection, store, memory(address), send)
   const lives = createLives(connection)
+  connection.onOpen((_, another) => another && lives.forget())
 
   return {
     connection: connection.state,

@@ -1,5 +1,5 @@
 /** The one connection of a client: opened when there is something to say, kept alive, and made anew until that is of no use. */
-import { KINDS, LIMITS, type Ended, type Fault, type Goaway, type Hello, type Notice, type Principal, type Target, type Welcome } from '../protocol.js'
+import { KINDS, LIMITS, type Ended, type Fault, type Goaway, type Hello, type Notice, type Principal, type SignedIn, type Target, type Welcome } from '../protocol.js'
 import type { Channel, Subscriber, Subscription } from './channel.js'
 import { CrewlineError } from './error.js'
 import { cell } from './readable.js'
@@ -35,14 +35,12 @@ export interface Request {
 
 export interface Connection extends Channel {
   readonly state: Readable<ConnectionState>
-  /** What the server's `welcome` said last. */
-  readonly welcome: Welcome | null
   connect(): void
   send(request: Request): void
   /** Takes a request back: the server is asked to stop. */
   cancel(request: Request): void
-  /** Called after each `welcome`, before anything that waits is sent. */
-  onOpen(listener: (principal: Principal | null) => void): void
+  /** Called after each `welcome`, before anything that waits is sent, and after each sign-in. `another`: not who was signed in before. */
+  onOpen(listener: (principal: Principal | null, another: boolean) => void): void
   close(): void
 }
 
@@ -68,6 +66,9 @@ interface Followed {
   subscriber: Subscriber
   socket: Socket | null
   sub: number
+  /** Whether it was ever subscribed to, and how often nothing came of it since. */
+  begun: boolean
+  tries: number
 }
 
 export function createConnection(options: ConnectionOptions): Connection {
@@ -75,10 +76,11 @@ export function createConnection(options: ConnectionOptions): Connection {
   const state = cell<ConnectionState>({ status: 'idle' })
   const waiting = new Set<Request>()
   const follows = new Set<Followed>()
-  const openListeners = new Set<(principal: Principal | null) => void>()
+  const openListeners = new Set<Parameters<Connection['onOpen']>[0]>()
   let current: Socket | null = null
   let welcome: Welcome | null = null
-  let epoch: string | null = null
+  /** Who was signed in last, and where; empty: nobody yet. */
+  let owner = ''
   let reason: AuthReason = 'initial'
   let attempt = 0
   let rejected = 0
@@ -157,6 +159,7 @@ export function createConnection(options: ConnectionOptions): Connection {
         return welcomed(socket, a as Welcome, old)
       case KINDS.reply: {
         const request = taken(socket, a)
+        if (request && socket === current && /^auth\.(login|register|authenticate)$/.test(request.op)) signedIn((b as SignedIn).principal)
         return request?.answered(b, c?.as_of ?? null)
       }
       case KINDS.fault: {
@@ -180,12 +183,23 @@ export function createConnection(options: ConnectionOptions): Connection {
         if (kind === KINDS.events || kind === KINDS.snapshot) say(socket, [KINDS.credit, 0, size])
         if (!followed) return
         const { subscriber } = followed
+        if (kind === KINDS.events || kind === KINDS.snapshot) followed.tries = 0
         if (kind === KINDS.events) subscriber.events?.(b, c, d, size)
         else if (kind === KINDS.snapshot) subscriber.snapshot?.(b, c, size)
-        else if (kind === KINDS.subscribed) subscriber.subscribed?.(b)
+        else if (kind === KINDS.subscribed) {
+          followed.begun = true
+          subscriber.subscribed?.(b)
+        }
         else if (kind === KINDS.presence) subscriber.member?.(b as Omit<PresentMember, 'state'>, c ?? null)
         else if (kind === KINDS.ended) {
           leave(followed)
+          const { why, fault } = c as Ended
+          // What was open once is opened again, however long that takes.
+          if (why === 'server' || (followed.begun && /after|same_key/.test(fault?.retry ?? ''))) {
+            const ms = followed.tries++ && delay(followed.tries)
+            later(socket, Math.max(ms, fault?.retry_after_ms ?? 0), () => begin(followed))
+            return subscriber.lost?.()
+          }
           follows.delete(followed)
           subscriber.ended(b, c as Ended)
         }
@@ -208,10 +222,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     reason = 'initial'
     reconnect = pace(body)
     if (old) current = socket
-    if (epoch !== null && epoch !== body.epoch) for (const { subscriber } of follows) subscriber.forget?.()
-    epoch = body.epoch
-    tell(body.principal ?? null)
-    for (const listener of openListeners) listener(body.principal ?? null)
+    signedIn(body.principal ?? null)
     for (const request of [...waiting]) ask(socket, request)
     for (const followed of [...follows]) {
       leave(followed)
@@ -219,6 +230,13 @@ export function createConnection(options: ConnectionOptions): Connection {
     }
     if (old && old.asked.size === 0) old.link?.close(1000)
     watch(socket)
+  }
+
+  function signedIn(principal: Principal | null): void {
+    const before = owner
+    if (principal) owner = `${principal.id}/${principal.workspace.id}`
+    tell(principal)
+    for (const listener of openListeners) listener(principal, !!before && before !== owner)
   }
 
   function tell(principal: Principal | null): void {
@@ -297,8 +315,8 @@ export function createConnection(options: ConnectionOptions): Connection {
   }
 
   /** Full jitter over a bound that doubles with every try. */
-  function delay(): number {
-    return Math.random() * Math.min(reconnect.max_ms, reconnect.base_ms * 2 ** Math.min(attempt, 30))
+  function delay(tries = attempt): number {
+    return Math.random() * Math.min(reconnect.max_ms, reconnect.base_ms * 2 ** Math.min(tries, 30))
   }
 
   function wait(ms: number, error: CrewlineError): void {
@@ -401,11 +419,9 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   function ask(socket: Socket, request: Request): void {
     waiting.delete(request)
-    const { key, timeout_ms, trace } = request.options
-    const given = key !== undefined || timeout_ms !== undefined || trace !== undefined
     const id = ++socket.id
     socket.asked.set(id, request)
-    say(socket, given ? [KINDS.request, id, request.op, request.input, request.options] : [KINDS.request, id, request.op, request.input])
+    say(socket, [KINDS.request, id, request.op, request.input, request.options])
   }
 
   function send(request: Request): void {
@@ -438,8 +454,11 @@ export function createConnection(options: ConnectionOptions): Connection {
     followed.socket = socket
     followed.sub = sub
     socket.subs.set(sub, followed)
-    const presence = 'presence' in followed.target
-    say(socket, presence ? [KINDS.subscribe, sub, followed.target] : [KINDS.subscribe, sub, followed.target, followed.subscriber.options()])
+    say(socket, [KINDS.subscribe, sub, followed.target, followed.subscriber.options()])
+  }
+
+  function begin(followed: Followed): void {
+    if (follows.has(followed) && !followed.socket && current?.welcomed) subscribe(current, followed)
   }
 
   /** It is followed on no socket now. */
@@ -456,15 +475,15 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   return {
     state,
-    get welcome() {
-      return welcome
+    get epoch() {
+      return `${welcome?.epoch} ${owner}`
     },
     connect,
     send,
     cancel,
     onOpen: (listener) => void openListeners.add(listener),
     subscribe(target, subscriber): Subscription {
-      const followed: Followed = { target, subscriber, socket: null, sub: 0 }
+      const followed: Followed = { target, subscriber, socket: null, sub: 0, begun: false, tries: 0 }
       follows.add(followed)
       queueMicrotask(() => {
         if (!follows.has(followed) || followed.socket) return
@@ -473,7 +492,7 @@ export function createConnection(options: ConnectionOptions): Connection {
           follows.delete(followed)
           return subscriber.failed((now.status === 'stopped' && now.error) || new CrewlineError('disconnected', 'the client was closed'))
         }
-        if (current?.welcomed) subscribe(current, followed)
+        if (current?.welcomed) begin(followed)
         else if (now.status !== 'waiting') connect()
       })
       return {

@@ -1,4 +1,4 @@
-import type { Fault, FaultCode, Retry } from '../protocol.js'
+import type { Ended, Fault, FaultCode, Retry } from '../protocol.js'
 
 /** What `CrewlineError.code` may be: a fault of the server, or one that the client finds by itself. */
 export type ErrorCode =
@@ -32,4 +32,10 @@ export class CrewlineError extends Error {
     // What the client finds by itself passes with the connection, or not at all.
     return this.fault?.retry ?? (this.code === 'unauthenticated' ? 'sign_in' : /^(disconnected|unreachable|unavailable)$/.test(this.code) ? 'reconnect' : 'never')
   }
+}
+
+/** Why `what` is not followed any more. */
+export function endedBy(what: string, { why, fault }: Ended): CrewlineError {
+  const deleted = why === 'deleted'
+  return fault ? CrewlineError.of(fault) : new CrewlineError(deleted ? 'not_found' : 'forbidden', what + (deleted ? ' was deleted' : ' may not be followed any more: a right was taken away'))
 }

@@ -1,4 +1,5 @@
 import type { Channel } from './channel.js'
+import { type CrewlineError, endedBy } from './error.js'
 import { cell } from './readable.js'
 import type { Presence, PresentMember } from './types.js'
 
@@ -11,10 +12,15 @@ export function createPresence(channel: Channel, session_id: string): Presence {
   let own: Record<string, unknown> | undefined
   let sentAt = 0
   let timer: ReturnType<typeof setTimeout> | undefined
+  let error: CrewlineError | null = null
 
   const subscription = channel.subscribe({ presence: { session_id } }, {
     options: () => ({}),
-    subscribed: () => void (own && send()),
+    subscribed() {
+      // All others are told now: who is not among them has left.
+      members.set([])
+      if (own) send()
+    },
     member(member, state) {
       const others = members.get()
       const known = others.findIndex(({ connection_id }) => connection_id === member.connection_id)
@@ -24,11 +30,17 @@ export function createPresence(channel: Channel, session_id: string): Presence {
     },
     // Who is there is told anew on the next connection.
     lost: () => members.set([]),
-    ended: () => members.set([]),
-    failed: () => members.set([]),
+    ended: (_, body) => end(endedBy(`session ${session_id}`, body)),
+    failed: end,
   })
 
+  function end(why: CrewlineError): void {
+    error = why
+    members.set([])
+  }
+
   function send(): void {
+    clearTimeout(timer)
     timer = undefined
     sentAt = Date.now()
     subscription.state(own ?? {})
@@ -37,6 +49,9 @@ export function createPresence(channel: Channel, session_id: string): Presence {
   return {
     get: members.get,
     subscribe: members.subscribe,
+    get error() {
+      return error
+    },
     update(state) {
       own = state
       timer ??= setTimeout(send, Math.max(0, sentAt + PACE_MS - Date.now()))

@@ -117,7 +117,10 @@ export interface RunFrame {
   events: readonly RunEvent[]
 }
 
-/** A run's stream. It survives reconnects; it ends when the run has finished and all was read; it throws a `CrewlineError` where it can't go on. */
+/**
+ * A run's stream. It survives reconnects; it ends when the run has finished and all was read; it throws a `CrewlineError` where it can't go on:
+ * `conflict` where the server was restored and has less of the run than was read.
+ */
 export interface RunStream extends AsyncIterable<RunEvent> {
   /** The last offset whose event, with all before it, was consumed. */
   readonly offset: number
@@ -135,6 +138,8 @@ export interface PresentMember {
 
 /** Who else is in a session, as long as one is there oneself. */
 export interface Presence extends Readable<readonly PresentMember[]> {
+  /** Why one is not there any more, such as `too_large` for a state; `null`: one is, or will be when there is a connection. */
+  readonly error: CrewlineError | null
   /** Sets one's own state: at most 1 KiB. What changes fast is sent at most every 50 ms. */
   update(state: Record<string, unknown>): void
   close(): void

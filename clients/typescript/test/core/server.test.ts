@@ -1,6 +1,6 @@
 /** The client against the real server. */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { type Client, createClient, CrewlineError, type LiveQuery, type RecordRow, type RunEvent, uuidv7 } from '../../src/core/index.js'
+import { type Client, createClient, CrewlineError, emptyRun, foldRun, type LiveQuery, type RecordRow, type RunEvent, uuidv7 } from '../../src/core/index.js'
 import { nodeTransport, type Server, startProxy, startServer } from '../support/server.js'
 
 let server: Server
@@ -149,6 +149,50 @@ test('a live list stays true through writes, lost connections and a crash, and a
   await proxy.close()
 })
 
+test('records stay true through writes, lost connections and a crash', async () => {
+  const proxy = await startProxy(server.url)
+  const [ada, ben] = [await registered(proxy.url), client()]
+  const { email } = (await ada.call('auth.me', {})) as { email: string }
+  await ben.call('auth.login', { email, password: PASSWORD })
+  // Rows move within it, into it and out of it.
+  const input = { collection: 'pages', filter: { field: 'title', lt: 'n' }, sort: [{ field: 'title', descending: true }], limit: 5, count: true }
+  const query = ada.live('record.list', input)
+  const release = query.retain()
+  await query.current()
+  const { items } = await ben.call('record.list', { collection: 'pages' })
+  expect(items.length).toBeGreaterThan(1)
+  for (let turn = 0; turn < 24; turn++) {
+    await ben.call('record.update', { collection: 'pages', id: items[turn % items.length]!.id, data: { title: String.fromCharCode(97 + ((turn * 17) % 26)) } })
+    if (turn % 5 === 2) proxy.cut()
+    if (turn === 12) {
+      await server.kill()
+      await server.start()
+    }
+  }
+  const want = await ben.call('record.list', input)
+  await until(() => JSON.stringify(query.get().output) === JSON.stringify(want))
+  release()
+  await proxy.close()
+})
+
+test('whoever signs in after another reads nothing of theirs', async () => {
+  const shared = await registered()
+  const { principal } = shared.connection.get() as { principal: { id: string } }
+  expect(principal.id).toBeTruthy()
+  await shared.call('session.create', { title: 'Of the first' })
+  const query = shared.live('session.list', {})
+  const release = query.retain()
+  expect((await query.current()).items).toHaveLength(1)
+  await shared.call('auth.logout', {})
+  await until(() => shared.connection.get().status === 'stopped')
+  release()
+  shared.connect()
+  await shared.call('auth.register', { email: `ada${++people}@example.com`, password: PASSWORD, name: 'Ben' })
+  expect(query.get().output).toBeUndefined()
+  await shared.call('session.create', { title: 'Of the second' })
+  expect((await query.current()).items.map(({ title }) => title)).toEqual(['Of the second'])
+})
+
 test('rows that did not change stay the same objects', async () => {
   const ada = await registered()
   const query = ada.live('record.list', { collection: 'pages' }) as LiveQuery<{ items: RecordRow[] }>
@@ -183,10 +227,12 @@ test('a run is followed to its end through lost connections and a crash, each ev
   const ada = await registered(proxy.url)
   const run = await ada.call('run.start', { crew: 'review', inputs: { page: '<h1>One</h1><p>Two three four.</p>', name: 'one.html' } })
   const seen: RunEvent[] = []
+  let state = emptyRun(run.id)
   const stream = ada.followRun(run.id, { credit: 4_096 })
   let frames = 0
   for await (const frame of stream.frames()) {
     seen.push(...frame.events)
+    state = foldRun(state, frame)
     if (++frames % 40 === 10) proxy.cut()
     if (frames === 30) {
       await server.kill()
@@ -196,6 +242,10 @@ test('a run is followed to its end through lost connections and a crash, each ev
   expect(seen.at(-1)).toMatchObject({ type: 'run.finished', status: 'succeeded' })
   const again: RunEvent[] = []
   for await (const event of ada.followRun(run.id)) again.push(event)
+  let afresh = emptyRun(run.id)
+  for await (const frame of ada.followRun(run.id).frames()) afresh = foldRun(afresh, frame)
+  expect(afresh.status).toBe('succeeded')
+  expect(state).toEqual(afresh)
   const text = (events: RunEvent[]): string => events.map((event) => (event.type === 'text.delta' ? event.text : '')).join('')
   const shape = (events: RunEvent[]): unknown => events.filter(({ type }) => type !== 'text.delta' && type !== 'progress.reported')
   expect(text(seen)).toBe(text(again))
