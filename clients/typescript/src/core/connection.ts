@@ -246,15 +246,16 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   function noticed(socket: Socket, notice: Notice): void {
     if (notice.type === 'principal_changed') return tell(notice.principal)
-    Promise.resolve()
-      .then(() => options.auth({ reason: 'expiring' }))
-      .then((token) => {
-        if (token === null || socket !== current) return
+    // Halfway to its end: one that lives for less than it is told ahead would be renewed without end.
+    later(socket, Math.min(notice.expires_at - Date.now(), 60_000) / 2, async () => {
+      try {
+        const token = await options.auth({ reason: 'expiring' })
         const ignore = (): void => {}
-        send({ op: 'auth.authenticate', input: { access_token: token }, options: {}, waits: false, answered: ignore, refused: ignore })
-      })
-      // The token's end closes the connection, and a new one is asked for then.
-      .catch(() => {})
+        if (token !== null && socket === current) send({ op: 'auth.authenticate', input: { access_token: token }, options: {}, waits: false, answered: ignore, refused: ignore })
+      } catch {
+        // The token's end closes the connection, and a new one is asked for then.
+      }
+    })
   }
 
   function goaway(socket: Socket, body: Goaway): void {
