@@ -1,10 +1,10 @@
 import { decode } from '@msgpack/msgpack'
 import { KINDS, type Fault, type LiveChange, type RunEvent } from '../protocol.js'
 import { canonical } from '../core/live.js'
-import { valueEnd } from '../core/frames.js'
+import { eachFrame } from '../core/frames.js'
 import type { Transport, TransportHandlers } from '../core/transport.js'
 import { type Frame, write } from '../core/wire.js'
-import type { Script, ScriptedAnswer } from './script.js'
+import type { Script, ScriptedAnswer, ScriptedMember } from './script.js'
 
 /** A call as it came. */
 export interface Received {
@@ -27,6 +27,10 @@ export interface ScriptedServer {
   append(run: string, events: RunEvent[]): void
   /** A run ends: nothing comes after what there is. */
   complete(run: string): void
+  /** Ends what is followed, an operation or a run, for this reason: it is not followed again by itself. */
+  end(followed: string, fault: Partial<Fault> & Pick<Fault, 'code'>): void
+  /** Somebody comes into a session, changes their state, or leaves: `null`. */
+  present(session_id: string, member: ScriptedMember): void
   /** The connection is lost. */
   drop(): void
   /** The server closes the connection with this code; a fault before it says why. */
@@ -56,11 +60,11 @@ interface Log {
 }
 
 /**
- * A server for tests that does what a script says, in memory, over the same frames as a real one. Timers are the environment's own: fake ones
- * work.
+ * A server for tests that does what a script says, in memory, over the same frames as a real one. The script is data, which may stand in a JSON file,
+ * or is made by a function of the server. Timers are the environment's own: fake ones work. Credit is not counted, and texts are not merged.
  */
-export function createScriptedServer(script: Script = {}): ScriptedServer {
-  const said: Script = { ...script }
+export function createScriptedServer(script: Script | ((server: ScriptedServer) => Script) = {}): ScriptedServer {
+  const said: Script = {}
   const received: Received[] = []
   const logs = new Map<string, Log>()
   const queries = new Map<string, Query>()
@@ -70,22 +74,25 @@ export function createScriptedServer(script: Script = {}): ScriptedServer {
   let revision = 1
 
   interface Connection {
-    subs: Map<number, { run?: string; query?: string; at: number }>
+    subs: Map<number, { run?: string; query?: string; session?: string; only?: string[]; at: number }>
     say(...frames: Frame[]): void
     end(code: number): void
   }
 
   /** Steps are played once, from when they are first asked for. */
-  function play<T extends { delay_ms?: number }>(steps: readonly T[], take: (step: T) => void): void {
+  function play<T extends { delay_ms?: number; drop?: true | number }>(steps: readonly T[], take: (step: T) => void): void {
     const [step, ...rest] = steps
     if (!step) return
     const next = (): void => {
+      if (step.drop) lose(step.drop)
       take(step)
       play(rest, take)
     }
     if (step.delay_ms) setTimeout(next, step.delay_ms)
     else next()
   }
+
+  const lose = (how: true | number): void => connections.forEach((connection) => connection.end(how === true ? 1006 : how))
 
   function log(run: string): Log | undefined {
     const known = logs.get(run)
@@ -121,7 +128,7 @@ export function createScriptedServer(script: Script = {}): ScriptedServer {
       for (const [sub, followed] of connection.subs) {
         if (followed.run !== run) continue
         const head = known.events.length
-        if (head > followed.at) connection.say([KINDS.events, sub, head, head - followed.at, known.events.slice(followed.at)])
+        if (head > followed.at) connection.say([KINDS.events, sub, head, head - followed.at, wanted(known.events.slice(followed.at), followed.only)])
         followed.at = head
         if (!known.complete) continue
         connection.say([KINDS.ended, sub, head, { why: 'complete' }])
@@ -150,7 +157,7 @@ export function createScriptedServer(script: Script = {}): ScriptedServer {
   function answer(op: string): ScriptedAnswer {
     const answers = said.calls?.[op]
     if (answers === undefined) {
-      if (op === 'auth.me') return { output: said.principal ?? PRINCIPAL }
+      if (op === 'auth.me') return said.principal === null ? { fault: { code: 'unauthenticated', retry: 'sign_in' } } : { output: said.principal ?? PRINCIPAL }
       return { fault: { code: 'unknown_operation', message: `the script has no answer to \`${op}\`: add it under \`calls\`` } }
     }
     if (!Array.isArray(answers)) return answers
@@ -162,7 +169,7 @@ export function createScriptedServer(script: Script = {}): ScriptedServer {
   function called(connection: Connection, id: number, op: string): void {
     const given = answer(op)
     const give = (): void => {
-      if ('drop' in given) connection.end(given.drop === true ? 1006 : given.drop)
+      if ('drop' in given) lose(given.drop)
       else if ('fault' in given) connection.say([KINDS.fault, id, whole(given.fault)])
       else connection.say([KINDS.reply, id, given.output, { as_of: given.as_of ?? revision }])
     }
@@ -174,14 +181,16 @@ export function createScriptedServer(script: Script = {}): ScriptedServer {
     const refuse = (code: Fault['code'], message: string): void =>
       connection.say([KINDS.ended, sub, 0, { why: 'refused', fault: whole({ code, message }) }])
     if (target.presence) {
+      const session: string = target.presence.session_id
+      connection.subs.set(sub, { session, at: 0 })
       connection.say([KINDS.subscribed, sub, {}])
-      for (const { state = {}, ...member } of said.presence?.[target.presence.session_id] ?? []) connection.say([KINDS.presence, sub, member, state])
+      for (const { state = {}, ...member } of said.presence?.[session] ?? []) connection.say([KINDS.presence, sub, member, state])
       return
     }
     if (target.run) {
       const known = log(target.run)
       if (!known) return refuse('not_found', `the script has no run \`${target.run}\`: add it under \`runs\``)
-      connection.subs.set(sub, { run: target.run, at: from ?? 0 })
+      connection.subs.set(sub, { run: target.run, only: target.only, at: from ?? 0 })
       connection.say([KINDS.subscribed, sub, { from: from ?? 0, head: known.events.length, complete: known.complete }])
       return tell(target.run)
     }
@@ -193,7 +202,7 @@ export function createScriptedServer(script: Script = {}): ScriptedServer {
       if (!scripted) return refuse('unknown_operation', `the script has no query \`${op}\`: add it under \`queries\``)
       query = { op, output: scripted.output, log: [], from: revision }
       queries.set(key, query)
-      play(scripted.steps ?? [], (step) => setTimeout(() => push(key, step.changes)))
+      play(scripted.steps ?? [], (step) => step.changes && setTimeout(() => push(key, step.changes!)))
     }
     connection.subs.set(sub, { query: key, at: revision })
     if (from !== undefined && from >= query.from && from <= revision) {
@@ -248,18 +257,12 @@ export function createScriptedServer(script: Script = {}): ScriptedServer {
       handlers.opened()
     })
     return {
-      send(bytes: Uint8Array) {
-        for (let at = 0; at < bytes.length; ) {
-          const end = valueEnd(bytes, at)
-          hear(connection, decode(bytes.subarray(at, end)) as any[])
-          at = end
-        }
-      },
+      send: (bytes: Uint8Array) => eachFrame(bytes, (frame) => hear(connection, decode(frame) as any[])),
       close: () => connection.end(1000),
     }
   }
 
-  return {
+  const server: ScriptedServer = {
     transport: { open },
     received,
     get connections() {
@@ -268,16 +271,35 @@ export function createScriptedServer(script: Script = {}): ScriptedServer {
     push,
     append,
     complete,
-    drop: () => connections.forEach((connection) => connection.end(1006)),
-    close(code, fault) {
+    end(name, fault) {
       for (const connection of connections) {
-        if (fault) connection.say([KINDS.fault, 0, whole(fault)])
-        connection.end(code)
+        for (const [sub, { run, query }] of connection.subs) {
+          if (run !== name && query !== name && queries.get(query ?? '')?.op !== name) continue
+          connection.subs.delete(sub)
+          connection.say([KINDS.ended, sub, 0, { why: 'forbidden', fault: whole(fault) }])
+        }
       }
+    },
+    present(session, { state = {}, ...member }) {
+      const others = (said.presence?.[session] ?? []).filter(({ connection_id }) => connection_id !== member.connection_id)
+      said.presence = { ...said.presence, [session]: state === null ? others : [...others, { ...member, state }] }
+      for (const connection of connections) {
+        for (const [sub, followed] of connection.subs) if (followed.session === session) connection.say([KINDS.presence, sub, member, state])
+      }
+    },
+    drop: () => lose(true),
+    close(code, fault) {
+      if (fault) for (const connection of connections) connection.say([KINDS.fault, 0, whole(fault)])
+      lose(code)
     },
     script: (change) => void Object.assign(said, change),
   }
+  server.script(typeof script === 'function' ? script(server) : script)
+  return server
 }
+
+/** A frame spans what is not asked for too. */
+const wanted = (events: RunEvent[], only: string[] | undefined): RunEvent[] => (only ? events.filter(({ type }) => only.includes(type)) : events)
 
 function whole(fault: Partial<Fault> & Pick<Fault, 'code'>): Fault {
   return { message: `the script says \`${fault.code}\``, retry: 'never', ...fault }

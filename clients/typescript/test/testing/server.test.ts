@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import { type Client, createClient, type RunEvent } from '../../src/core/index.js'
-import { createScriptedServer, type Script } from '../../src/testing/index.js'
+import { createScriptedServer, record, type Script } from '../../src/testing/index.js'
 
 const clients: Client[] = []
 afterEach(() => {
@@ -84,4 +84,89 @@ test('who is present, and a close that stops the client, are told', async () => 
   server.close(4202, { code: 'forbidden', message: 'the account is disabled' })
   await settle()
   expect(client.connection.get()).toMatchObject({ status: 'stopped', why: 'refused', error: { message: 'the account is disabled' } })
+})
+
+test('a script may be made by a function, which holds the server', async () => {
+  const server = createScriptedServer((own) => ({ runs: { r: { steps: [], open: true } }, calls: { 'run.list': { output: { items: [], connections: own.connections } } } }))
+  const client = createClient({ url: 'ws://test', transport: server.transport, auth: () => 'token', outbox: 'memory' })
+  clients.push(client)
+  expect(await client.call('run.list', {})).toEqual({ items: [], connections: 0 })
+})
+
+test('a step may lose the connection, or close it, and what comes is told once', async () => {
+  const { server, client } = scripted({ runs: { r: { steps: [{ events: [words('a')] }, { delay_ms: 5, drop: true }, { delay_ms: 5, drop: 4004, events: [words('b')] }, { delay_ms: 20, events: [words('c')] }] } } })
+  const seen: RunEvent[] = []
+  for await (const event of client.followRun('r')) seen.push(event)
+  expect(seen).toEqual([words('a'), words('b'), words('c')])
+  expect(server.connections).toBeGreaterThan(1)
+})
+
+test('a run is told as far as it is asked for', async () => {
+  const { client } = scripted({ runs: { r: { steps: [{ events: [{ type: 'text.finished', at, part: 'p' }, words('a')] }] } } })
+  const seen: RunEvent[] = []
+  const stream = client.followRun('r', { only: ['text.delta'] })
+  for await (const event of stream) seen.push(event)
+  expect(seen).toEqual([words('a')])
+  expect(stream.offset).toBe(2)
+})
+
+test('who comes into a session, changes and leaves is told, also to who comes later', async () => {
+  const ben = { connection_id: 'c', principal: { kind: 'user', id: 'u', name: 'Ben' } }
+  const { server, client } = scripted({})
+  const presence = client.presence('s')
+  await settle()
+  server.present('s', { ...ben, state: { typing: true } })
+  await settle()
+  expect(presence.get()).toEqual([{ ...ben, state: { typing: true } }])
+  server.drop()
+  await settle()
+  expect(presence.get()).toEqual([{ ...ben, state: { typing: true } }])
+  server.present('s', { ...ben, state: null })
+  await settle()
+  expect(presence.get()).toEqual([])
+})
+
+test('what is followed ends with the fault that the test says', async () => {
+  const { server, client } = scripted({ queries: [{ op: 'session.list', output: { items: [] } }], runs: { r: { steps: [], open: true } } })
+  const query = client.live('session.list', {})
+  query.retain()
+  await query.current()
+  const next = client.followRun('r')[Symbol.asyncIterator]().next()
+  await settle()
+  server.end('session.list', { code: 'forbidden', message: 'no more' })
+  server.end('r', { code: 'not_found', message: 'gone' })
+  await expect(next).rejects.toMatchObject({ code: 'not_found' })
+  expect(query.get()).toMatchObject({ status: 'ended', error: { message: 'no more' } })
+})
+
+test('nobody is signed in where the script says so', async () => {
+  const { client } = scripted({ principal: null })
+  await expect(client.call('auth.me', {})).rejects.toMatchObject({ code: 'unauthenticated', retry: 'sign_in' })
+})
+
+test('a session that was recorded is said again, without its tokens', async () => {
+  const script: Script = {
+    calls: { 'auth.login': { output: { access_token: 'secret', refresh_token: 'secret', user: 'u' } }, 'session.create': [{ drop: true }, { output: { id: 'one' } }, { fault: { code: 'forbidden' } }] },
+    queries: [{ op: 'session.list', output: { items: [{ id: 'a' }] }, steps: [{ delay_ms: 5, changes: [{ put: { id: 'b' }, before: null }] }] }],
+    runs: { r: { steps: [{ events: [words('a')] }, { delay_ms: 5, events: [words('b')] }] } },
+    presence: { s: [{ connection_id: 'c', principal: { kind: 'user', id: 'u', name: 'Ben' } }] },
+  }
+  async function live(client: Client): Promise<unknown[]> {
+    const query = client.live('session.list', {})
+    query.retain()
+    const presence = client.presence('s')
+    const seen: unknown[] = [await query.current()]
+    seen.push(Object.keys(await client.call('auth.login', { email: 'a', password: 'b' })))
+    seen.push(await client.call('session.create', { title: 'A' }), await client.call('session.create', { title: 'B' }).catch((error) => error.code))
+    for await (const event of client.followRun('r')) seen.push(event)
+    await settle()
+    return [...seen, query.get().output, presence.get()]
+  }
+  const recording = record(createScriptedServer(script).transport)
+  const first = createClient({ url: 'ws://test', transport: recording.transport, auth: () => 'token', outbox: 'memory' })
+  clients.push(first)
+  const lived = await live(first)
+  const text = JSON.stringify(recording.script())
+  expect(text).not.toContain('secret')
+  expect(await live(scripted(JSON.parse(text)).client)).toEqual(lived)
 })
