@@ -1,7 +1,8 @@
 /** A run as AG-UI events: https://docs.ag-ui.com/concepts/events. */
 import type { AGUIEvent } from '@ag-ui/core'
-import type { Client } from '../core/types.js'
+import type { AnyApp, AppShape, Client, ClientOf } from '../core/types.js'
 import type { RunEvent } from '../protocol.js'
+import { passed, placeBefore, type Role, UNANSWERED } from './place.js'
 
 /** How a run is told as AG-UI events: all of it may be left out. */
 export interface AgUiOptions {
@@ -13,96 +14,83 @@ export interface AgUiOptions {
 }
 
 /**
- * Follows a run to its end as AG-UI events. Tasks are steps, texts are messages, thoughts are reasoning, tool calls have their result at once;
- * progress, usage, approvals and steering are `CUSTOM` events called as Crewline calls them. A text that an attempt left unfinished is ended
- * before the next attempt begins.
+ * Follows a run to its end as AG-UI events, as `@ag-ui/core` has them from 0.0.45 on. Tasks are steps, texts are messages, thoughts are reasoning,
+ * tool calls have their whole input at once; progress, usage, approvals and steering are `CUSTOM` events called as Crewline calls them. AG-UI knows
+ * a step by its name: the second of two tasks of one name at a time has a number behind it. What an attempt left unfinished is ended before the next
+ * begins. Throws a `CrewlineError` where the run can't be followed.
  */
-export async function* agUiEvents(client: Client, run: string, options: AgUiOptions = {}): AsyncGenerator<AGUIEvent, void, undefined> {
+export async function* agUiEvents<A extends AppShape = AnyApp>(client: ClientOf<A>, run: string, options: AgUiOptions = {}): AsyncGenerator<AGUIEvent, void, undefined> {
   const { threadId = run, runId = run, signal } = options
-  const open = new Map<string, 'answer' | 'thought'>()
-  const steps: string[] = []
-  const names = new Map<string, string>()
+  const place = placeBefore(run)
   const ids = { threadId, runId }
-  yield made({ type: 'RUN_STARTED', ...ids })
-  for await (const event of client.followRun(run, signal ? { signal } : {})) {
-    if (event.type === 'run.started' && event.attempt > 1) {
-      for (const [part, role] of open) yield* ended(part, role, event.at)
-      open.clear()
-    }
-    if (event.type === 'run.finished') {
-      for (const [part, role] of open) yield* ended(part, role, event.at)
-      for (const stepName of steps.splice(0).reverse()) yield made({ type: 'STEP_FINISHED', stepName, timestamp: event.at })
-    }
-    yield* eventsOf(event)
+  yield { type: 'RUN_STARTED', ...ids } as AGUIEvent
+  for await (const event of (client as unknown as Client).followRun(run, signal ? { signal } : {})) {
+    const role = 'part' in event ? place.texts[event.part] : undefined
+    const step = 'task' in event ? place.tasks[event.task!] : undefined
+    const left = passed(place, event)
+    const told = [
+      ...Object.entries(left?.texts ?? {}).flatMap(([part, of]) => ended(part, of)),
+      ...Object.keys(left?.calls ?? {}).map((call) => result(call, UNANSWERED)),
+      ...Object.values(left?.tasks ?? {}).map((stepName) => ({ type: 'STEP_FINISHED', stepName })),
+      ...eventsOf(event, role, step),
+    ]
+    // AG-UI's types name events by an enum; on the wire it is these words.
+    for (const one of told) yield { ...one, timestamp: event.at } as unknown as AGUIEvent
   }
 
-  function* eventsOf(event: RunEvent): Generator<AGUIEvent> {
-    const timestamp = event.at
+  function eventsOf(event: RunEvent, role: Role | undefined, step: string | undefined): Told[] {
     switch (event.type) {
       case 'task.started':
-        names.set(event.task, event.name)
-        steps.push(event.name)
-        return yield made({ type: 'STEP_STARTED', stepName: event.name, timestamp })
+        return [{ type: 'STEP_STARTED', stepName: place.tasks[event.task] }]
       case 'task.finished':
-      case 'task.failed': {
-        const stepName = names.get(event.task)
-        if (stepName === undefined || !steps.includes(stepName)) return
-        steps.splice(steps.indexOf(stepName), 1)
-        return yield made({ type: 'STEP_FINISHED', stepName, timestamp })
+      case 'task.failed':
+        return step === undefined ? [] : [{ type: 'STEP_FINISHED', stepName: step }]
+      case 'text.started': {
+        const { part: messageId, agent: name } = event
+        return event.role === 'thought'
+          ? [{ type: 'REASONING_START', messageId }, { type: 'REASONING_MESSAGE_START', messageId, role: 'reasoning' }]
+          : [{ type: 'TEXT_MESSAGE_START', messageId, role: 'assistant', name }]
       }
-      case 'text.started':
-        open.set(event.part, event.role)
-        if (event.role === 'thought') {
-          yield made({ type: 'REASONING_START', messageId: event.part, timestamp })
-          return yield made({ type: 'REASONING_MESSAGE_START', messageId: event.part, role: 'reasoning', timestamp })
-        }
-        return yield made({ type: 'TEXT_MESSAGE_START', messageId: event.part, role: 'assistant', name: event.agent, timestamp })
-      case 'text.delta': {
-        const type = open.get(event.part) === 'thought' ? 'REASONING_MESSAGE_CONTENT' : 'TEXT_MESSAGE_CONTENT'
-        if (event.text && open.has(event.part)) yield made({ type, messageId: event.part, delta: event.text, timestamp })
-        return
+      case 'text.delta':
+        return event.text && role ? [{ type: `${messageOf(role)}_CONTENT`, messageId: event.part, delta: event.text }] : []
+      case 'text.finished':
+        return role ? ended(event.part, role) : []
+      case 'tool.started': {
+        const { call: toolCallId, tool: toolCallName, input } = event
+        return [
+          { type: 'TOOL_CALL_START', toolCallId, toolCallName },
+          { type: 'TOOL_CALL_ARGS', toolCallId, delta: JSON.stringify(input ?? {}) },
+          { type: 'TOOL_CALL_END', toolCallId },
+        ]
       }
-      case 'text.finished': {
-        const role = open.get(event.part)
-        open.delete(event.part)
-        if (role) yield* ended(event.part, role, timestamp)
-        return
-      }
-      case 'tool.started':
-        yield made({ type: 'TOOL_CALL_START', toolCallId: event.call, toolCallName: event.tool, timestamp })
-        yield made({ type: 'TOOL_CALL_ARGS', toolCallId: event.call, delta: JSON.stringify(event.input ?? {}), timestamp })
-        return yield made({ type: 'TOOL_CALL_END', toolCallId: event.call, timestamp })
       case 'tool.finished':
-      case 'tool.failed': {
-        const content = event.type === 'tool.failed' ? event.fault.message : typeof event.output === 'string' ? event.output : JSON.stringify(event.output)
-        return yield made({ type: 'TOOL_CALL_RESULT', messageId: `${event.call}-result`, toolCallId: event.call, content, role: 'tool', timestamp })
+        return [result(event.call, typeof event.output === 'string' ? event.output : (JSON.stringify(event.output) ?? ''))]
+      case 'tool.failed':
+        return [result(event.call, event.fault.message)]
+      case 'run.finished': {
+        const { status, output, fault } = event
+        return status === 'succeeded'
+          ? [{ type: 'RUN_FINISHED', ...ids, result: output }]
+          : [{ type: 'RUN_ERROR', message: fault?.message ?? 'the run was cancelled', code: fault?.code ?? 'cancelled' }]
       }
-      case 'run.finished':
-        if (event.status === 'succeeded') return yield made({ type: 'RUN_FINISHED', ...ids, result: event.output, timestamp })
-        return yield made({
-          type: 'RUN_ERROR',
-          message: event.fault?.message ?? 'the run was cancelled',
-          code: event.fault?.code ?? 'cancelled',
-          timestamp,
-        })
       case 'run.started':
       case 'artifact.created':
-        return
+        return []
       default: {
         const { type, at: _, ...value } = event
-        return yield made({ type: 'CUSTOM', name: type, value, timestamp })
+        return [{ type: 'CUSTOM', name: type, value }]
       }
     }
   }
-
-  function* ended(messageId: string, role: 'answer' | 'thought', timestamp: number): Generator<AGUIEvent> {
-    if (role === 'answer') return yield made({ type: 'TEXT_MESSAGE_END', messageId, timestamp })
-    yield made({ type: 'REASONING_MESSAGE_END', messageId, timestamp })
-    yield made({ type: 'REASONING_END', messageId, timestamp })
-  }
 }
 
-/** AG-UI's types name events by an enum; on the wire it is these words. */
-function made(event: { type: string; [field: string]: unknown }): AGUIEvent {
-  return event as unknown as AGUIEvent
-}
+type Told = { type: string; [field: string]: unknown }
+
+const messageOf = (role: Role): string => (role === 'thought' ? 'REASONING_MESSAGE' : 'TEXT_MESSAGE')
+
+const ended = (messageId: string, role: Role): Told[] => [
+  { type: `${messageOf(role)}_END`, messageId },
+  ...(role === 'thought' ? [{ type: 'REASONING_END', messageId }] : []),
+]
+
+const result = (toolCallId: string, content: string): Told => ({ type: 'TOOL_CALL_RESULT', messageId: `${toolCallId}-result`, toolCallId, content, role: 'tool' })

@@ -5,31 +5,12 @@ import { ChatClient } from '@tanstack/ai-client'
 import { createCollection } from '@tanstack/db'
 import { readUIMessageStream, type UIMessage } from 'ai'
 import { from, lastValueFrom, type Observable, toArray } from 'rxjs'
-import { afterEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { agUiEvents, crewlineChatTransport, crewlineCollectionOptions, crewlineConnection, storedPlaces } from '../../src/ai/index.js'
-import { type Client, createClient, type RunEvent } from '../../src/core/index.js'
-import { createScriptedServer, type Script } from '../../src/testing/index.js'
+import type { Client, RunEvent } from '../../src/core/index.js'
+import type { Script } from '../../src/testing/index.js'
+import { at, scripted, sideBySide, started, twice, until, usage } from './support.js'
 
-const clients: Client[] = []
-afterEach(() => {
-  for (const client of clients.splice(0)) client.close()
-})
-
-function scripted(script: Script) {
-  const server = createScriptedServer(script)
-  const client = createClient({ url: 'ws://test', transport: server.transport, auth: () => 'token', outbox: 'memory' })
-  clients.push(client)
-  return { server, client }
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  for (let tries = 0; !holds(); tries++) {
-    if (tries > 500) throw new Error('it never held')
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
-
-const at = 1_700_000_000_000
 const begin: RunEvent[] = [
   { type: 'run.started', at, attempt: 1, crew: 'review', inputs: {} },
   { type: 'task.started', at, task: 't1', name: 'analyze', agent: 'analyst' },
@@ -44,16 +25,14 @@ const begin: RunEvent[] = [
   { type: 'text.started', at, part: 'p1', task: 't1', agent: 'analyst', role: 'answer' },
   { type: 'text.delta', at, part: 'p1', text: 'It has ' },
 ]
-const usage = { input_tokens: 1, output_tokens: 2, cost_microusd: 3 }
 const end: RunEvent[] = [
   { type: 'text.delta', at, part: 'p1', text: '7 words.' },
   { type: 'text.finished', at, part: 'p1' },
   { type: 'task.finished', at, task: 't1', output: 'It has 7 words.' },
   { type: 'run.finished', at, status: 'succeeded', output: 'It has 7 words.', usage },
 ]
-const started = { 'run.start': { output: { id: 'r' } }, 'run.cancel': { output: { id: 'r' } } }
-const whole: Script = { calls: started, runs: { r: { steps: [{ events: begin }, { events: end }] } } }
-const half: Script = { calls: started, runs: { r: { steps: [{ events: begin }], open: true } } }
+const whole: Script = { calls: started!, runs: { r: { steps: [{ events: begin }, { events: end }] } } }
+const half: Script = { calls: started!, runs: { r: { steps: [{ events: begin }], open: true } } }
 
 const question: UIMessage[] = [{ id: 'q', role: 'user', parts: [{ type: 'text', text: 'How long is it?' }] }]
 const send = { trigger: 'submit-message' as const, chatId: 'chat', messageId: undefined, messages: question, abortSignal: undefined }
@@ -96,7 +75,6 @@ test('AI SDK: resuming sends the suffix only, also after a reload', async () => 
   server.complete('r')
   message = await last(readUIMessageStream({ stream: again!, terminateOnError: true }))
   expect(message.parts.filter((part) => part.type === 'text' || part.type === 'reasoning').map((part) => part.text)).toEqual(['7 words.'])
-  expect(message.id).toBe('r')
   expect(kept.size).toBe(0)
   expect(await crewlineChatTransport(client, chat).reconnectToStream({ chatId: 'chat' })).toBeNull()
 })
@@ -128,6 +106,16 @@ test('AG-UI: every event is one of its schemas, in an order that its client acce
   }
 })
 
+test('AG-UI: tasks of one name at a time, and those of a lost attempt, are steps that begin and end', async () => {
+  for (const [events, steps] of [[sideBySide, ['look', 'look 2', '-look', '-look 2']], [twice, ['look', '-look', 'look', '-look']]] as const) {
+    const { client } = scripted({ runs: { r: { steps: [{ events: [...events] }] } } })
+    const told = []
+    for await (const event of agUiEvents(client, 'r')) told.push(EventSchema.parse(event))
+    await all(verifyEvents()(from(told as never[]) as never) as never)
+    expect(told.flatMap((event) => ('stepName' in event ? [`${event.type === 'STEP_FINISHED' ? '-' : ''}${String(event.stepName)}`] : []))).toEqual(steps)
+  }
+})
+
 test('TanStack AI: its chat client shows the answer', async () => {
   const { client } = scripted(whole)
   const chatClient = new ChatClient({ connection: crewlineConnection(client, { crew: 'review', inputs: (messages) => ({ messages: messages.length }) }) })
@@ -135,6 +123,16 @@ test('TanStack AI: its chat client shows the answer', async () => {
   const [asked, answer] = chatClient.getMessages()
   expect([asked!.role, answer!.role]).toEqual(['user', 'assistant'])
   expect(JSON.stringify(answer!.parts)).toContain('It has 7 words.')
+})
+
+test('TanStack AI: stopping its chat cancels the run', async () => {
+  const { server, client } = scripted(half)
+  const chatClient = new ChatClient({ connection: crewlineConnection(client, { crew: 'review', inputs: () => ({}) }) })
+  const sent = chatClient.sendMessage('How long is it?')
+  await until(() => JSON.stringify(chatClient.getMessages()).includes('It has '))
+  chatClient.stop()
+  await sent
+  await until(() => server.received.some(({ op, input }) => op === 'run.cancel' && (input as { id: string }).id === 'r'))
 })
 
 test('TanStack DB: rows come and go as the live query says, and writes are let go when they are known', async () => {
@@ -147,7 +145,7 @@ test('TanStack DB: rows come and go as the live query says, and writes are let g
       'record.delete': { output: {}, as_of: 4 },
     },
   })
-  const campaigns = createCollection(crewlineCollectionOptions<{ name: string }>(client, { collection: 'campaigns' }))
+  const campaigns = createCollection(crewlineCollectionOptions(client as unknown as Client<{ collections: { campaigns: { name: string } }; crews: object }>, { collection: 'campaigns' }))
   await campaigns.preload()
   const names = (): string[] => campaigns.toArray.map(({ name }) => name).sort()
   expect(names()).toEqual(['Gardens'])
@@ -171,4 +169,15 @@ test('TanStack DB: rows come and go as the live query says, and writes are let g
   server.push('record.list', [{ remove: 'b' }])
   await gone.isPersisted.promise
   expect(names()).toEqual(['Orchards'])
+})
+
+test('TanStack DB: a query that ends puts the collection in error, and no write waits for it', async () => {
+  const { server, client } = scripted({ calls: { 'record.delete': { output: {}, as_of: 99 } }, queries: [{ op: 'record.list', output: { items: [{ id: 'a', revision: 1, data: {} }] } }] })
+  const campaigns = createCollection(crewlineCollectionOptions(client, { collection: 'campaigns' }))
+  await campaigns.preload()
+  const gone = campaigns.delete('a')
+  await until(() => server.received.some(({ op }) => op === 'record.delete'))
+  server.end('record.list', { code: 'forbidden', message: 'a right was taken away' })
+  await gone.isPersisted.promise
+  expect(campaigns.status).toBe('error')
 })

@@ -2,6 +2,7 @@
 import type { App } from '../../../../apps/kp/types.js'
 import { useInfiniteQuery, useMutation, useQuery } from '@tanstack/react-query'
 import { QueryClient } from '@tanstack/query-core'
+import { agUiEvents, crewlineChatTransport, crewlineCollectionOptions, crewlineConnection } from '../../src/ai/index.js'
 import { createQueryBridge } from '../../src/query/index.js'
 import type { AnyApp, Client, Page, RecordRow, Row } from '../../src/core/index.js'
 
@@ -88,4 +89,26 @@ export function bridged(): void {
   rename.mutate({ collection: 'campaigns', id: '018bcfe5-6800-7707-8707-070707070707', data: { title: 'Other' } })
   // @ts-expect-error it is a mutation
   q.record.update.queryOptions({})
+}
+
+export function adapters(): void {
+  crewlineChatTransport(kp, { crew: 'review', inputs: (messages) => ({ name: 'chat', page: JSON.stringify(messages) }) })
+  crewlineChatTransport(any, { crew: 'whatever', inputs: () => ({ anything: 1 }) })
+  crewlineConnection(kp, { crew: 'review', inputs: () => ({ name: 'chat', page: '' }) })
+  agUiEvents(kp, 'run')
+  const campaigns = crewlineCollectionOptions(kp, { collection: 'campaigns', filter: { field: 'status', eq: 'active' }, sort: [{ field: 'name' }] })
+  const status: 'draft' | 'active' | 'paused' | 'done' = ({} as Parameters<typeof campaigns.getKey>[0]).status
+  void status
+  crewlineCollectionOptions(any, { collection: 'whatever', filter: { field: 'anything', eq: 1 } })
+
+  // @ts-expect-error there is no such crew
+  crewlineChatTransport(kp, { crew: 'reviews', inputs: () => ({ name: 'chat', page: '' }) })
+  // @ts-expect-error `page` is missing
+  crewlineChatTransport(kp, { crew: 'review', inputs: () => ({ name: 'chat' }) })
+  // @ts-expect-error `page` is a text
+  crewlineConnection(kp, { crew: 'review', inputs: () => ({ name: 'chat', page: 7 }) })
+  // @ts-expect-error there is no such collection
+  crewlineCollectionOptions(kp, { collection: 'campaign' })
+  // @ts-expect-error there is no such field
+  crewlineCollectionOptions(kp, { collection: 'campaigns', filter: { field: 'state', eq: 'active' } })
 }
