@@ -159,7 +159,7 @@ export function createConnection(options: ConnectionOptions): Connection {
         return welcomed(socket, a as Welcome, old)
       case KINDS.reply: {
         const request = taken(socket, a)
-        if (request && socket === current && /^auth\.(login|register|authenticate)$/.test(request.op)) signedIn((b as SignedIn).principal)
+        if (socket === current && request?.op.startsWith('auth.') && (b as SignedIn).principal) signedIn((b as SignedIn).principal)
         return request?.answered(b, c?.as_of ?? null)
       }
       case KINDS.fault: {
@@ -249,9 +249,9 @@ export function createConnection(options: ConnectionOptions): Connection {
     // Halfway to its end: one that lives for less than it is told ahead would be renewed without end.
     later(socket, Math.min(notice.expires_at - Date.now(), 60_000) / 2, async () => {
       try {
-        const token = await options.auth({ reason: 'expiring' })
+        const access_token = await options.auth({ reason: 'expiring' })
         const ignore = (): void => {}
-        if (token !== null && socket === current) send({ op: 'auth.authenticate', input: { access_token: token }, options: {}, waits: false, answered: ignore, refused: ignore })
+        if (access_token !== null && socket === current) send({ op: 'auth.authenticate', input: { access_token }, options: {}, waits: false, answered: ignore, refused: ignore })
       } catch {
         // The token's end closes the connection, and a new one is asked for then.
       }

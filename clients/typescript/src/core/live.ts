@@ -29,11 +29,12 @@ export function createLives(channel: Channel, lingerMs = LINGER_MS) {
       idle.delete(key)
       if (!known.has(key)) known.set(key, query)
       if (!used) idle.set(key, query)
-      const [oldest] = idle
-      if (idle.size <= KEPT || !oldest) return
-      idle.delete(oldest[0])
-      known.delete(oldest[0])
-      oldest[1].forget()
+      for (const [oldest, other] of idle) {
+        if (idle.size <= KEPT) return
+        idle.delete(oldest)
+        known.delete(oldest)
+        other.forget()
+      }
     }
     use(false)
     return query
@@ -89,7 +90,7 @@ function createLive(channel: Channel, op: string, input: unknown, lingerMs: numb
       snapshot(offset, value, bytes) {
         snapshotComes = false
         epoch = channel.epoch
-        become({ output: shared(get().output, value), revision: offset, status: 'live', error: null })
+        become({ output: shared(get().output, value), revision: offset, status: 'live' })
         subscription?.credit(bytes)
       },
       events(offset, span, changes, bytes) {
@@ -144,9 +145,8 @@ function createLive(channel: Channel, op: string, input: unknown, lingerMs: numb
         const settled = (): boolean => {
           const { status, output, error } = get()
           if (status === 'live') resolve(output)
-          else if (status === 'ended') reject(error)
-          else return false
-          return true
+          if (status === 'ended') reject(error)
+          return status === 'live' || status === 'ended'
         }
         // What has ended is begun anew where nobody follows it any more.
         if ((holders > 0 || subscription) && settled()) return

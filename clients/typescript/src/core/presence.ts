@@ -9,6 +9,7 @@ const PACE_MS = 50
 /** Makes this connection present in a session, and tells who else is. */
 export function createPresence(channel: Channel, session_id: string): Presence {
   const members = cell<readonly PresentMember[]>([])
+  const others = new Map<string, PresentMember>()
   let own: Record<string, unknown> | undefined
   let sentAt = 0
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -18,25 +19,32 @@ export function createPresence(channel: Channel, session_id: string): Presence {
     options: () => ({}),
     subscribed() {
       // All others are told now: who is not among them has left.
-      members.set([])
+      clear()
       if (own) send()
     },
     member(member, state) {
-      const others = members.get()
-      const known = others.findIndex(({ connection_id }) => connection_id === member.connection_id)
-      if (state === null) members.set(others.filter((_, place) => place !== known))
-      else if (known < 0) members.set([...others, { ...member, state }])
-      else members.set(others.map((other, place) => (place === known ? { ...member, state } : other)))
+      if (state) others.set(member.connection_id, { ...member, state })
+      else others.delete(member.connection_id)
+      tell()
     },
     // Who is there is told anew on the next connection.
-    lost: () => members.set([]),
+    lost: clear,
     ended: (_, body) => end(endedBy(`session ${session_id}`, body)),
     failed: end,
   })
 
+  function tell(): void {
+    members.set([...others.values()])
+  }
+
+  function clear(): void {
+    others.clear()
+    tell()
+  }
+
   function end(why: CrewlineError): void {
     error = why
-    members.set([])
+    clear()
   }
 
   function send(): void {
@@ -54,12 +62,12 @@ export function createPresence(channel: Channel, session_id: string): Presence {
     },
     update(state) {
       own = state
-      timer ??= setTimeout(send, Math.max(0, sentAt + PACE_MS - Date.now()))
+      timer ??= setTimeout(send, sentAt + PACE_MS - Date.now())
     },
     close() {
       clearTimeout(timer)
       subscription.close()
-      members.set([])
+      clear()
     },
   }
 }
