@@ -39,8 +39,11 @@ export interface Connection extends Channel {
   send(request: Request): void
   /** Takes a request back: the server is asked to stop. */
   cancel(request: Request): void
-  /** Called after each `welcome`, before anything that waits is sent, and after each sign-in. `another`: not who was signed in before. */
-  onOpen(listener: (principal: Principal | null, another: boolean) => void): void
+  /**
+   * Called after each `welcome` to somebody, before anything that waits is sent, and after each sign-in. `owner`: who it is, and where; `another`:
+   * not the same as before.
+   */
+  onOpen(listener: (owner: string, another: boolean) => void): void
   close(): void
 }
 
@@ -233,10 +236,11 @@ export function createConnection(options: ConnectionOptions): Connection {
   }
 
   function signedIn(principal: Principal | null): void {
-    const before = owner
-    if (principal) owner = `${principal.id}/${principal.workspace.id}`
     tell(principal)
-    for (const listener of openListeners) listener(principal, !!before && before !== owner)
+    if (!principal) return
+    const before = owner
+    owner = `${principal.id}/${principal.workspace.id}`
+    for (const listener of openListeners) listener(owner, !!before && before !== owner)
   }
 
   function tell(principal: Principal | null): void {
@@ -335,7 +339,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     current?.link?.close(1000)
     current = null
     state.set({ status: 'stopped', why, error })
-    const told = error ?? new CrewlineError('disconnected', 'the client was closed')
+    const told = error ?? closed()
     for (const request of [...waiting]) drop(request, told)
     for (const followed of [...follows]) {
       follows.delete(followed)
@@ -389,8 +393,8 @@ export function createConnection(options: ConnectionOptions): Connection {
   function visible(): void {
     if (globalThis.document?.visibilityState !== 'hidden') woke()
   }
-  const wakes: [string, () => void][] = [['online', woke], ['pageshow', woke], ['focus', woke]]
-  for (const [type, listener] of wakes) globalThis.addEventListener?.(type, listener)
+  const wakes = ['online', 'pageshow', 'focus']
+  for (const type of wakes) globalThis.addEventListener?.(type, woke)
   globalThis.document?.addEventListener('visibilitychange', visible)
 
   // -- Saying
@@ -405,17 +409,18 @@ export function createConnection(options: ConnectionOptions): Connection {
     const frames = socket.queue
     socket.queue = []
     const most = socket.welcomed ? welcome!.limits.message_bytes : LIMITS.message_bytes_before_sign_in
-    let from = 0
+    let message: Uint8Array[] = []
     let bytes = 0
-    frames.forEach((frame, place) => {
-      if (place > from && bytes + frame.length > most) {
-        socket.link?.send(concat(frames.slice(from, place)))
-        from = place
+    for (const frame of frames) {
+      if (bytes && bytes + frame.length > most) {
+        socket.link?.send(concat(message))
+        message = []
         bytes = 0
       }
+      message.push(frame)
       bytes += frame.length
-    })
-    socket.link?.send(concat(frames.slice(from)))
+    }
+    socket.link?.send(concat(message))
   }
 
   function ask(socket: Socket, request: Request): void {
@@ -426,15 +431,12 @@ export function createConnection(options: ConnectionOptions): Connection {
   }
 
   function send(request: Request): void {
-    if (ended) return request.refused(new CrewlineError('disconnected', 'the client was closed'))
+    if (ended) return request.refused(closed())
     const now = state.get()
-    if (now.status === 'stopped' && now.why !== 'closed' && !request.op.startsWith('auth.')) {
-      return request.refused(now.error ?? new CrewlineError('unauthenticated', 'nobody is signed in: sign in, then call `connect()`'))
-    }
+    // Who signs in makes a new beginning.
+    if (now.status === 'stopped' && !request.op.startsWith('auth.')) return request.refused(now.error ?? closed())
     if (current?.welcomed && !current.leaving) return ask(current, request)
-    if (!request.waits && now.status !== 'connecting' && now.status !== 'idle' && now.status !== 'open') {
-      return request.refused(now.status === 'waiting' ? now.error : new CrewlineError('disconnected', 'there is no connection'))
-    }
+    if (!request.waits && (now.status === 'waiting' || now.status === 'stopped')) return request.refused(now.error ?? closed())
     waiting.add(request)
     if (now.status !== 'waiting') connect()
   }
@@ -491,7 +493,7 @@ export function createConnection(options: ConnectionOptions): Connection {
         const now = state.get()
         if (ended || now.status === 'stopped') {
           follows.delete(followed)
-          return subscriber.failed((now.status === 'stopped' && now.error) || new CrewlineError('disconnected', 'the client was closed'))
+          return subscriber.failed((now.status === 'stopped' && now.error) || closed())
         }
         if (current?.welcomed) begin(followed)
         else if (now.status !== 'waiting') connect()
@@ -517,7 +519,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     close() {
       if (ended) return
       ended = true
-      for (const [type, listener] of wakes) globalThis.removeEventListener?.(type, listener)
+      for (const type of wakes) globalThis.removeEventListener?.(type, woke)
       globalThis.document?.removeEventListener('visibilitychange', visible)
       for (const request of current?.asked.values() ?? []) waiting.add(request)
       current?.asked.clear()
@@ -530,6 +532,10 @@ export function createConnection(options: ConnectionOptions): Connection {
 export function after(code: number): string {
   if (code === 4006) return 'back_off'
   return code >= 4100 && code < 4200 ? 'sign_in' : code >= 4200 && code < 4300 ? 'stop' : 'reconnect'
+}
+
+function closed(): CrewlineError {
+  return new CrewlineError('disconnected', 'the client was closed')
 }
 
 function signedOut(fault: Fault | null | undefined): CrewlineError {

@@ -176,7 +176,7 @@ function applied(output: unknown, changes: readonly LiveChange[]): unknown {
       const row = change.put as Row
       const at = items.findIndex(({ id }) => id === row.id)
       const [old] = at < 0 ? [] : items.splice(at, 1)
-      const before = change.before === null ? -1 : items.findIndex(({ id }) => id === change.before)
+      const before = items.findIndex(({ id }) => id === change.before)
       items.splice(before < 0 ? items.length : before, 0, shared(old, row) as Row)
     } else if ('remove' in change) {
       items ??= [...list.items]

@@ -104,13 +104,11 @@ export function createOutbox(connection: Connection, store: OutboxStore | null, 
   }
 
   const ready = load()
-  connection.onOpen((principal) => {
-    if (!principal) return
-    owner = `${principal.id}/${principal.workspace.id}`
+  connection.onOpen((mine) => {
+    owner = mine
     memory.set(owner)
     show()
     for (const entry of list.get()) if (entry.owner === undefined) put({ ...entry, owner })
-    const mine = owner
     void ready.then(() => {
       for (const entry of list.get()) {
         if (entry.owner === mine && entry.status === 'waiting' && !underWay.has(entry.key)) resend(entry)

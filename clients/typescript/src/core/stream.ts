@@ -47,7 +47,7 @@ export function createRunStream(channel: Channel, run: string, options: FollowOp
     },
     ended(_, body) {
       if (body.why === 'complete') return finish('complete')
-      const message = `less is left of run ${run} than was read: follow it again, from the start`
+      const message = `run ${run} was restored: follow it again, from the start`
       finish(restored && body.fault?.code === 'invalid' ? CrewlineError.of({ code: 'conflict', message, retry: 'refetch' }) : endedBy(`run ${run}`, body))
     },
     failed: finish,
