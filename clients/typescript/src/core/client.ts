@@ -1,6 +1,7 @@
 import type { SignedIn } from '../protocol.js'
 import { createCalls, tokensIn } from './calls.js'
 import { createConnection } from './connection.js'
+import type { CrewlineError } from './error.js'
 import { createLives } from './live.js'
 import { createOutbox, indexedDbStore, type Memory } from './outbox.js'
 import { createPresence } from './presence.js'
@@ -23,22 +24,38 @@ export function createClient<A extends AppShape = AnyApp>(options: ClientOptions
   const auth: Auth = options.auth ?? (async ({ reason }) => {
     if (!signedIn) return null
     if (reason === 'initial') return signedIn.access_token
-    const { output } = await send('auth.refresh', { refresh_token: signedIn.refresh_token }, {})
-    return (output as SignedIn).access_token
+    return renewed(signedIn.refresh_token)
   })
-  const connection = createConnection({
+  const shared = {
     transport: options.transport ?? (options.tabs ?? own)({ own: webSocketTransport(address), url: address, workspace: options.workspace }),
-    auth,
     client: options.client ?? { name: '@crewline/client', version: VERSION },
     base_ms: options.reconnect?.base_ms,
     max_ms: options.reconnect?.max_ms,
     ...(options.workspace !== undefined && { workspace: options.workspace }),
-  })
+  }
+  const connection = createConnection({ ...shared, auth })
   const calls = createCalls(connection, async () => {
     const token = await auth({ reason: 'rejected' })
     if (token !== null) await calls('auth.authenticate', { access_token: token })
     return token !== null
   })
+  async function renewed(refresh_token: string): Promise<string | null> {
+    const open = connection.state.get().status === 'open'
+    // A connection that waits for a token can't carry the question for one.
+    const other = open ? null : createConnection({ ...shared, auth: () => null })
+    try {
+      const { output } = await (other ? createCalls(other, async () => false) : calls)('auth.refresh', { refresh_token })
+      signedIn = output as SignedIn
+      return signedIn.access_token
+    } catch (error) {
+      // Whoever may not go on signs in anew; who can't ask now asks again.
+      if ((error as CrewlineError).code !== 'unauthenticated') throw error
+      signedIn = null
+      return null
+    } finally {
+      other?.close()
+    }
+  }
   const send: typeof calls = async (op, input, callOptions) => {
     const answer = await calls(op, input, callOptions)
     signedIn = tokensIn(op, answer.output) ?? signedIn

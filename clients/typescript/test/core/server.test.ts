@@ -289,3 +289,20 @@ test('who gives tokens may be away for a while, and is asked again', async () =>
   expect(await patient.call('session.list', {})).toEqual({ items: [] })
   expect(asked).toBe(4)
 })
+
+test('who signed in on the client stays signed in, though the token ended while there was no connection', async () => {
+  const brief = await startServer(['access_token_ms=1000', 'heartbeat_ms=400', 'sign_in_rate=600'])
+  const proxy = await startProxy(brief.url)
+  try {
+    const ada = await registered(proxy.url)
+    await brief.kill()
+    await until(() => ada.connection.get().status === 'waiting')
+    await new Promise((resolve) => setTimeout(resolve, 1_200))
+    await brief.start()
+    expect(await ada.call('auth.me', {})).toMatchObject({ name: 'Ada' })
+    expect(ada.connection.get().status).toBe('open')
+  } finally {
+    await proxy.close()
+    await brief.stop()
+  }
+})
