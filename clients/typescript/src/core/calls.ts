@@ -14,8 +14,8 @@ export function reads(op: string): boolean {
   return /\.(get|list|aggregate|me|events|status|info|read|devices|export|stats|connections)$/.test(op)
 }
 
-/** Makes a call. `sent` is told when it is under way or waits again. */
-export function createCalls(connection: Connection, signIn: () => Promise<boolean>) {
+/** Makes calls; one whose refusal passes is made again by itself. */
+export function createCalls(connection: Connection) {
   return function ask(op: string, input: unknown, options: CallOptions = {}): Promise<Answer<unknown>> {
     const { signal, timeout_ms, trace, key = reads(op) ? undefined : uuidv7(), wait = true } = options
     return new Promise((resolve, reject) => {
@@ -40,11 +40,6 @@ export function createCalls(connection: Connection, signIn: () => Promise<boolea
           const ms = error.fault && wait ? pause(error.fault, tries++) : undefined
           if (ms !== undefined && Date.now() + ms - begun < PATIENCE_MS) {
             timer = setTimeout(() => connection.send(request), ms)
-            return
-          }
-          // The token may have ended since the connection was made.
-          if (error.code === 'unauthenticated' && wait && !op.startsWith('auth.') && tries++ === 0) {
-            signIn().then((done) => (done ? connection.send(request) : fail(error)), () => fail(error))
             return
           }
           fail(error)

@@ -34,17 +34,13 @@ export function createClient<A extends AppShape = AnyApp>(options: ClientOptions
     ...(options.workspace !== undefined && { workspace: options.workspace }),
   }
   const connection = createConnection({ ...shared, auth })
-  const calls = createCalls(connection, async () => {
-    const token = await auth({ reason: 'rejected' })
-    if (token !== null) await calls('auth.authenticate', { access_token: token })
-    return token !== null
-  })
+  const calls = createCalls(connection)
   async function renewed(refresh_token: string): Promise<string | null> {
     const open = connection.state.get().status === 'open'
     // A connection that waits for a token can't carry the question for one.
     const other = open ? null : createConnection({ ...shared, auth: () => null })
     try {
-      const { output } = await (other ? createCalls(other, async () => false) : calls)('auth.refresh', { refresh_token })
+      const { output } = await (other ? createCalls(other) : calls)('auth.refresh', { refresh_token })
       signedIn = output as SignedIn
       return signedIn.access_token
     } catch (error) {
@@ -79,7 +75,6 @@ export function createClient<A extends AppShape = AnyApp>(options: ClientOptions
     close: connection.close,
   }
 }
-
 
 const own: TabSharing = (socket) => socket.own
 

@@ -481,7 +481,12 @@ export function createConnection(options: ConnectionOptions): Connection {
     get epoch() {
       return `${welcome?.epoch} ${owner}`
     },
-    connect,
+    connect() {
+      const now = state.get()
+      // There may be a token by now.
+      if (now.status === 'open' && !now.principal) lose(current!, 1000, new CrewlineError('disconnected', 'the connection is made anew'))
+      connect()
+    },
     send,
     cancel,
     onOpen: (listener) => void openListeners.add(listener),

@@ -187,7 +187,7 @@ export interface Client<in out A extends AppShape = AnyApp> {
   readonly connection: Readable<ConnectionState>
   /** Mutations that have no answer yet. */
   readonly outbox: Outbox
-  /** Opens the socket, now and again after `stopped`. Whatever is called opens it too. */
+  /** Opens the socket: now, again after `stopped`, and anew where nobody is signed in on it. Whatever is called opens it too, where there is none. */
   connect(): void
   /** Carries an operation out. `C` is the collection or crew that the input names. */
   call<Op extends OpName, C extends NameOf<A, Op> = NameOf<A, Op>>(op: Op, input: Asked<A, Op, C>, options?: CallOptions): Promise<OutputOf<A, Op, C>>

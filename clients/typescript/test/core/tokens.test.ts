@@ -41,6 +41,20 @@ test('who signs in stays signed in beyond an access token, and over a reload', a
   client.close()
 })
 
+test('who asked as a stranger first is signed in on the same client once there are tokens', async () => {
+  const tokens = createTokens({ url: server.url, storage: null })
+  const client = createClient({ url: server.url, transport: nodeTransport(server.url), auth: tokens.auth, outbox: 'memory' })
+  await expect(client.call('auth.register', { email: EMAIL, password: 'another long password', name: 'Ada' })).rejects.toMatchObject({ code: 'conflict' })
+  expect(client.connection.get()).toMatchObject({ status: 'open', principal: null })
+  await tokens.signIn(EMAIL, PASSWORD)
+  client.connect()
+  expect(await Promise.all([client.live('run.list', {}).current(), client.call('auth.me', {})])).toMatchObject([{ items: [] }, { email: EMAIL }])
+  const { since } = client.connection.get() as { since: number }
+  client.connect()
+  expect(client.connection.get()).toMatchObject({ status: 'open', principal: { email: EMAIL }, since })
+  client.close()
+})
+
 test('many who need a new token at once get the same, by one renewal', async () => {
   const tokens = createTokens({ url: server.url, storage: null })
   await tokens.signIn(EMAIL, PASSWORD)
