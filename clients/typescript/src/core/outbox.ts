@@ -28,7 +28,6 @@ export function createOutbox(connection: Connection, store: OutboxStore | null, 
   /** By row: the last call on it, which the next waits for. */
   const rows = new Map<string, Promise<unknown>>()
   let owner = memory.get()
-  let loaded = false
 
   const show = (): void => shown.set(list.get().filter((entry) => entry.owner === undefined || entry.owner === owner))
   list.subscribe(show)
@@ -94,8 +93,7 @@ export function createOutbox(connection: Connection, store: OutboxStore | null, 
   }
 
   async function load(): Promise<void> {
-    if (loaded || !store) return
-    loaded = true
+    if (!store) return
     // A store that can't be read keeps nothing: the page works without.
     const stored = await store.load().catch(() => [])
     const known = new Set(list.get().map((entry) => entry.key))

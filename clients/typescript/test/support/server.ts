@@ -4,12 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import WebSocket from 'ws'
 import { webSocketTransport } from '../../src/core/websocket.js'
 import type { Transport } from '../../src/core/transport.js'
 
-export const BINARY = process.env.CREWLINE_BIN ?? fileURLToPath(new URL('../../../../target/debug/crewline', import.meta.url))
+export const BINARY = process.env.CREWLINE_BIN ?? join(import.meta.dirname, '../../../../target/debug/crewline')
 
 export interface Server {
   /** `http://127.0.0.1:PORT` */
