@@ -9,7 +9,8 @@ import { expect, test } from 'vitest'
 import { agUiEvents, crewlineChatTransport, crewlineCollectionOptions, crewlineConnection, storedPlaces } from '../../src/ai/index.js'
 import type { Client, RunEvent } from '../../src/core/index.js'
 import type { Script } from '../../src/testing/index.js'
-import { at, scripted, sideBySide, started, twice, until, usage } from './support.js'
+import { until } from '../support/wait.js'
+import { at, scripted, sideBySide, started, twice, usage } from './support.js'
 
 const begin: RunEvent[] = [
   { type: 'run.started', at, attempt: 1, crew: 'review', inputs: {} },

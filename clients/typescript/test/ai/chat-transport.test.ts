@@ -3,7 +3,8 @@ import type { UIMessage } from 'ai'
 import { expect, test } from 'vitest'
 import { crewlineChatTransport, type Place } from '../../src/ai/index.js'
 import type { RunEvent } from '../../src/core/index.js'
-import { Chat, run, scripted, sideBySide, started, twice, until } from './support.js'
+import { until } from '../support/wait.js'
+import { Chat, run, scripted, sideBySide, started, twice } from './support.js'
 
 const options = { crew: 'review', inputs: () => ({}) }
 const send = { trigger: 'submit-message' as const, chatId: 'chat', messageId: undefined, messages: [], abortSignal: undefined }

@@ -5,7 +5,8 @@ import { crewlineChatTransport, type Place } from '../../src/ai/index.js'
 import { type AnyApp, type Client, createClient, type RunEvent } from '../../src/core/index.js'
 import { createScriptedServer, record, type Recording } from '../../src/testing/index.js'
 import { nodeTransport, type Proxy, type Server, startProxy, startServer } from '../support/server.js'
-import { Chat, until } from './support.js'
+import { until } from '../support/wait.js'
+import { Chat } from './support.js'
 
 let server: Server
 let proxy: Proxy

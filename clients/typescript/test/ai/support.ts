@@ -16,13 +16,6 @@ export function scripted(script: Script) {
   return { server, client }
 }
 
-export async function until(holds: () => boolean): Promise<void> {
-  for (let tries = 0; !holds(); tries++) {
-    if (tries > 500) throw new Error('it never held')
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
-
 export const at = 1_700_000_000_000
 export const usage = { input_tokens: 1, output_tokens: 2, cost_microusd: 3 }
 export const started: Script['calls'] = { 'run.start': { output: { id: 'r' } }, 'run.cancel': { output: { id: 'r' } } }

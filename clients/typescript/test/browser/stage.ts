@@ -1,5 +1,7 @@
 /** What every test in a browser needs: the real server, a relay in front of it, a site whose pages it lets in, and people. */
+import { vi } from 'vitest'
 import { createClient, type Client, type RunEvent } from '../../src/core/index.js'
+import { PASSWORD, register } from '../support/people.js'
 import { nodeTransport, startServer, type Server } from '../support/server.js'
 import { startRelay, type Relay } from './relay.js'
 import { openSite, type Site } from './site.js'
@@ -21,9 +23,6 @@ export interface Stage {
   close(): Promise<void>
 }
 
-const PASSWORD = 'a long enough password'
-let people = 0
-
 export async function openStage(settings: readonly string[] = []): Promise<Stage> {
   const site = await openSite()
   const server = await startServer([`origins=${site.origin}`, 'heartbeat_ms=1000', 'sign_in_rate=100000', ...settings])
@@ -40,8 +39,7 @@ export async function openStage(settings: readonly string[] = []): Promise<Stage
     site,
     async user(name) {
       const client = stranger()
-      const email = `${name.toLowerCase()}${++people}@example.com`
-      const { access_token: token } = await client.call('auth.register', { email, password: PASSWORD, name })
+      const { email, access_token: token } = await register(client, name)
       return { email, token, client }
     },
     async again({ email }) {
@@ -60,13 +58,12 @@ export async function openStage(settings: readonly string[] = []): Promise<Stage
 
 /** Until it holds, or the test fails with what it came to. */
 export async function until<T>(what: string, value: () => T | Promise<T>, holds: (value: T) => boolean): Promise<T> {
-  const end = Date.now() + 30_000
-  for (;;) {
+  const look = async (): Promise<T> => {
     const now = await value()
-    if (holds(now)) return now
-    if (Date.now() > end) throw new Error(`${what}: it came to ${JSON.stringify(now)?.slice(0, 500)}`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    if (!holds(now)) throw new Error(`${what}: it came to ${JSON.stringify(now)?.slice(0, 500)}`)
+    return now
   }
+  return vi.waitFor(look, { timeout: 30_000, interval: 20 })
 }
 
 /**

@@ -1,11 +1,12 @@
 /** Tokens, against the real server. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createClient, createTokens, CrewlineError } from '../../src/core/index.js'
+import { PASSWORD } from '../support/people.js'
 import { nodeTransport, type Server, startServer } from '../support/server.js'
+import { reached } from '../support/wait.js'
 
 let server: Server
 const EMAIL = 'ada@example.com'
-const PASSWORD = 'a long enough password'
 
 beforeAll(async () => {
   server = await startServer(['access_token_ms=1500', 'sign_in_rate=600'])
@@ -19,6 +20,7 @@ function memory() {
   const kept = new Map<string, string>()
   return { kept, getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, value: string) => void kept.set(key, value), removeItem: (key: string) => void kept.delete(key) }
 }
+const endOf = ({ kept }: ReturnType<typeof memory>): number => JSON.parse([...kept.values()][0]!).expires_at
 
 test('who signs in stays signed in beyond an access token, and over a reload', async () => {
   const storage = memory()
@@ -33,7 +35,8 @@ test('who signs in stays signed in beyond an access token, and over a reload', a
   let asked = 0
   const client = createClient({ url: server.url, transport: nodeTransport(server.url), auth: (ask) => (asked++, again.auth(ask)), outbox: 'memory' })
   expect(await client.call('auth.me', {})).toMatchObject({ email: EMAIL })
-  await new Promise((resolve) => setTimeout(resolve, 2_000))
+  // The end is told in whole seconds.
+  await reached(endOf(storage) + 1_000)
   expect(await client.call('auth.me', {})).toMatchObject({ email: EMAIL })
   expect(client.connection.get().status).toBe('open')
   // It lives for less time than the server tells of its end ahead.

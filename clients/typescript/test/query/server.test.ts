@@ -3,7 +3,9 @@ import { InfiniteQueryObserver, MutationObserver, QueryClient, QueryObserver } f
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type AnyApp, createClient, uuidv7, type Client } from '../../src/core/index.js'
 import { createQueryBridge, flattenPages, onCurrent, type QueryBridge } from '../../src/query/index.js'
+import { PASSWORD, register } from '../support/people.js'
 import { nodeTransport, startProxy, startServer, type Server } from '../support/server.js'
+import { until, when } from '../support/wait.js'
 
 let server: Server
 const open: { close(): void }[] = []
@@ -12,16 +14,6 @@ beforeAll(async () => {
 })
 afterAll(() => server.stop())
 afterEach(() => open.splice(0).forEach((one) => one.close()))
-
-const PASSWORD = 'a long enough password'
-let people = 0
-
-async function until(holds: () => boolean): Promise<void> {
-  for (let tries = 0; !holds(); tries++) {
-    if (tries > 1_500) throw new Error('it never held')
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}
 
 /** One browser of a person: a client, a cache and the bridge between them. */
 function browser(url: string) {
@@ -36,7 +28,8 @@ function browser(url: string) {
       const observer: any = options.initialPageParam === undefined ? new QueryObserver(queries, options) : new InfiniteQueryObserver(queries, options)
       const told: any[] = []
       open.unshift({ close: observer.subscribe((result: any) => told.push(result.data)) })
-      return { observer, told, result: () => observer.getCurrentResult(), data: () => observer.getCurrentResult().data }
+      const data = (): any => observer.getCurrentResult().data
+      return { observer, told, result: () => observer.getCurrentResult(), data, get: data, subscribe: (listener: () => void) => observer.subscribe(listener) as () => void }
     },
     mutate: (options: any, input: unknown): Promise<any> => new MutationObserver<any, any, any>(queries, options).mutate(input),
   }
@@ -45,8 +38,7 @@ function browser(url: string) {
 /** Two browsers of one new person. */
 async function pair(url = server.url) {
   const [one, two] = [browser(url), browser(server.url)]
-  const email = `ada${++people}@example.com`
-  await one.client.call('auth.register', { email, password: PASSWORD, name: 'Ada' })
+  const { email } = await register(one.client)
   await two.client.call('auth.login', { email, password: PASSWORD })
   for (const { id } of (await two.client.call('record.list', { collection: 'campaigns' })).items) await two.client.call('record.delete', { collection: 'campaigns', id })
   return [one, two] as const
@@ -58,20 +50,20 @@ test('a list, and an update that is shown at once, here and there', async () => 
   const [one, two] = await pair()
   const input = { collection: 'campaigns', sort: [{ field: 'name' }], count: true }
   const [here, there] = [one.mount(one.q.record.list.queryOptions(input)), two.mount(two.q.record.list.queryOptions(input))]
-  await until(() => here.data() && there.data())
+  await Promise.all([here, there].map((list) => when(list, Boolean)))
   const made = two.mutate(two.q.record.create.mutationOptions(), campaign('Beta'))
-  await until(() => names(there.data())?.join() === 'Beta')
+  await when(there, (page) => names(page)?.join() === 'Beta')
   const row = await made
-  await until(() => names(here.data())?.join() === 'Beta')
+  await when(here, (page) => names(page)?.join() === 'Beta')
   const done = one.mutate(one.q.record.update.mutationOptions(), { collection: 'campaigns', id: row.id, data: { name: 'Alpha' } })
-  await until(() => names(here.data())?.join() === 'Alpha')
+  await when(here, (page) => names(page)?.join() === 'Alpha')
   expect((await done).data.name).toBe('Alpha')
-  await until(() => names(there.data())?.join() === 'Alpha')
+  await when(there, (page) => names(page)?.join() === 'Alpha')
   // It never went back.
   const first = here.told.findIndex((data) => names(data)?.[0] === 'Alpha')
   expect(here.told.slice(first).map((data) => names(data)[0])).toEqual(here.told.slice(first).map(() => 'Alpha'))
   const fresh = await two.client.call('record.list', input as never)
-  await until(() => JSON.stringify(here.data()) === JSON.stringify(fresh))
+  await when(here, (page) => JSON.stringify(page) === JSON.stringify(fresh))
   expect(there.data()).toEqual(fresh)
 })
 
@@ -79,16 +71,16 @@ test('lists by a filter: what changes state leaves the one and comes into the ot
   const [one] = await pair()
   const by = (status: string) => ({ collection: 'campaigns', filter: { field: 'status', eq: status } })
   const [draft, active] = [one.mount(one.q.record.list.queryOptions(by('draft'))), one.mount(one.q.record.list.queryOptions(by('active')))]
-  await until(() => draft.data() && active.data())
+  await Promise.all([draft, active].map((list) => when(list, Boolean)))
   const row = await one.mutate(one.q.record.create.mutationOptions(), campaign('One'))
-  await until(() => draft.data().items[0]?.revision === row.revision)
+  await when(draft, ({ items }) => items[0]?.revision === row.revision)
   const counted: string[] = []
   const watch = () => counted.push(`${draft.data().items.length} ${active.data().items.length}`)
   open.push({ close: one.queries.getQueryCache().subscribe(watch) })
   const done = one.mutate(one.q.record.update.mutationOptions(), { collection: 'campaigns', id: row.id, data: { status: 'active' } })
   await done
   expect(counted).toContain('0 1')
-  await until(() => active.data().items[0]?.revision > row.revision)
+  await when(active, ({ items }) => items[0]?.revision > row.revision)
   expect(draft.data().items).toEqual([])
   const gone = one.mutate(one.q.record.update.mutationOptions(), { collection: 'campaigns', id: row.id, data: { status: 'draft' } })
   await expect(gone).rejects.toMatchObject({ name: 'CrewlineError' })
@@ -98,7 +90,7 @@ test('lists by a filter: what changes state leaves the one and comes into the ot
 test('a conflict says the row as it is, and what was wanted can be done to it', async () => {
   const [one, two] = await pair()
   const list = one.mount(one.q.record.list.queryOptions({ collection: 'campaigns' }))
-  await until(() => list.data())
+  await when(list, Boolean)
   const row = await one.mutate(one.q.record.create.mutationOptions(), campaign('Mine'))
   await two.client.call('record.update', { collection: 'campaigns', id: row.id, data: { name: 'Theirs' } })
   const input = { collection: 'campaigns', id: row.id, revision: row.revision, data: { goal: 'Peace' } }
@@ -107,7 +99,7 @@ test('a conflict says the row as it is, and what was wanted can be done to it', 
   expect(error).toMatchObject({ code: 'conflict', fault: { reason: 'revision', current: { data: { name: 'Theirs' } } } })
   const done = await one.mutate(options, onCurrent(error, input))
   expect(done.data).toMatchObject({ name: 'Theirs', goal: 'Peace' })
-  await until(() => list.data().items[0]?.revision === done.revision)
+  await when(list, ({ items }) => items[0]?.revision === done.revision)
 })
 
 test('a list in pages grows what it follows, and reads what lies beyond', async () => {
@@ -117,7 +109,7 @@ test('a list in pages grows what it follows, and reads what lies beyond', async 
   for (let at = 10; at < 25; at++) await two.client.call('record.create', campaign(name(at)))
   const list = one.mount(one.q.record.list.infiniteQueryOptions(input))
   const shown = () => (list.data() ? flattenPages<any>(list.data()).map((row) => row.data.name) : [])
-  await until(() => shown().length === 4)
+  await when(list, () => shown().length === 4)
   for (const rows of [8, 12, 15]) {
     expect(list.result().hasNextPage).toBe(true)
     await list.observer.fetchNextPage()
@@ -125,7 +117,7 @@ test('a list in pages grows what it follows, and reads what lies beyond', async 
   }
   expect(list.result().hasNextPage).toBe(false)
   await two.client.call('record.create', campaign(name(1)))
-  await until(() => shown().length === 16)
+  await when(list, () => shown().length === 16)
   expect(shown()).toEqual([name(1), ...Array.from({ length: 15 }, (_, at) => name(10 + at))])
   await list.observer.refetch()
   expect(shown()).toEqual([name(1), ...Array.from({ length: 15 }, (_, at) => name(10 + at))])
@@ -136,24 +128,28 @@ test('over connections that break, everything comes to what the server reads, an
   const [one, two] = await pair(proxy.url)
   const inputs = [{ collection: 'campaigns' }, { collection: 'campaigns', filter: { field: 'status', eq: 'active' }, sort: [{ field: 'name', descending: true }] }]
   const lists = inputs.map((input) => one.mount(one.q.record.list.queryOptions(input)))
-  await until(() => lists.every((list) => list.data()))
+  await Promise.all(lists.map((list) => when(list, Boolean)))
   let fetches = 0
   open.push({ close: one.queries.getQueryCache().subscribe((event) => event.type === 'updated' && event.action.type === 'fetch' && fetches++) })
   const ids: string[] = []
   const work: Promise<unknown>[] = []
+  let made: Promise<unknown> | undefined
   for (let turn = 0; turn < 30; turn++) {
     const id = uuidv7()
     ids.push(id)
-    work.push(one.mutate(one.q.record.create.mutationOptions(), { ...campaign(`c${turn}`, turn % 2 ? 'active' : 'draft'), id }))
+    const before = made
+    made = one.mutate(one.q.record.create.mutationOptions(), { ...campaign(`c${turn}`, turn % 2 ? 'active' : 'draft'), id })
+    work.push(made)
     if (turn % 3 === 2) work.push(two.client.call('record.update', { collection: 'campaigns', id: ids[turn - 2]!, data: { goal: `g${turn}` } }).catch(() => {}))
     if (turn % 5 === 4) work.push(one.mutate(one.q.record.delete.mutationOptions(), { collection: 'campaigns', id: ids[turn - 1] }))
     if (turn % 4 === 3) proxy.cut()
-    await new Promise((resolve) => setTimeout(resolve, 15))
+    // One is always under way while the connection breaks.
+    await before
   }
   await Promise.all(work)
   for (const [at, input] of inputs.entries()) {
     const fresh = await two.client.call('record.list', input as never)
-    await until(() => JSON.stringify(lists[at]!.data()) === JSON.stringify(fresh))
+    await when(lists[at]!, (page) => JSON.stringify(page) === JSON.stringify(fresh))
   }
   expect(fetches).toBe(0)
   await until(() => one.bridge.layers() === 0)

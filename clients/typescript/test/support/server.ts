@@ -76,6 +76,8 @@ export interface Proxy {
   readonly url: string
   /** Cuts every connection that there is. */
   cut(): void
+  /** Cuts them as soon as one of them carries something this way, which does not arrive. */
+  cutAt(what: 'request' | 'answer'): void
   /** Passes nothing on, and closes nothing: a half-open link. */
   freeze(frozen: boolean): void
   /** Connections made so far. */
@@ -88,13 +90,20 @@ export async function startProxy(target: string): Promise<Proxy> {
   const { port, hostname } = new URL(target)
   const sockets = new Set<Socket>()
   let frozen = false
+  let cutsAt: 'request' | 'answer' | null = null
   let made = 0
+  const cut = (): void => sockets.forEach((socket) => socket.resetAndDestroy())
   const server = createServer((near) => {
     made++
     const far = connect(Number(port), hostname)
     for (const [socket, other] of [[near, far], [far, near]] as const) {
       sockets.add(socket)
-      socket.on('data', (chunk) => frozen || other.write(chunk))
+      socket.on('data', (chunk) => {
+        if (frozen) return
+        if (cutsAt !== (socket === near ? 'request' : 'answer')) return void other.write(chunk)
+        cutsAt = null
+        cut()
+      })
       socket.on('error', () => other.destroy())
       socket.on('close', () => {
         sockets.delete(socket)
@@ -106,7 +115,8 @@ export async function startProxy(target: string): Promise<Proxy> {
   const address = server.address() as { port: number }
   return {
     url: `http://127.0.0.1:${address.port}`,
-    cut: () => sockets.forEach((socket) => socket.resetAndDestroy()),
+    cut,
+    cutAt: (what) => void (cutsAt = what),
     freeze: (now) => void (frozen = now),
     get made() {
       return made

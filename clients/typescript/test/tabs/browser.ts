@@ -21,6 +21,7 @@ export function createBrowser() {
   const queues = new Map<string, Waiting[]>()
   const channels = new Set<{ tab: symbol; name: string; port: Port }>()
   const gone = new Set<symbol>()
+  let underWay = 0
 
   function next(name: string): void {
     if (held.has(name)) return
@@ -40,6 +41,11 @@ export function createBrowser() {
 
   return {
     held: () => [...held.keys()],
+    /** Until no tab has anything to hear or to do. */
+    async quiet(): Promise<void> {
+      do await new Promise((resolve) => setTimeout(resolve))
+      while (underWay > 0)
+    },
     tab(): FakeTab {
       const tab = Symbol()
       const request = (name: string, options: LockOptions | Callback, use?: Callback): Promise<unknown> =>
@@ -64,7 +70,11 @@ export function createBrowser() {
           for (const other of channels) {
             if (other.name !== this.#entry.name || other === this.#entry) continue
             const data: unknown = structuredClone(message)
-            setTimeout(() => channels.has(other) && other.port.onmessage?.({ data } as MessageEvent))
+            underWay++
+            setTimeout(() => {
+              underWay--
+              if (channels.has(other)) other.port.onmessage?.({ data } as MessageEvent)
+            })
           }
         }
         close(): void {

@@ -7,7 +7,6 @@ import { createLines, frames, hello, message, welcome } from './line.js'
 
 /** Until it holds: what passes between tabs takes a few turns. */
 const until = (holds: () => void): Promise<void> => vi.waitFor(holds, { timeout: 5_000, interval: 2 })
-const quiet = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20))
 
 interface End {
   link: Link
@@ -49,7 +48,7 @@ describe('a leader among the tabs', () => {
     await until(() => ends.forEach((end) => expect(end.news).toEqual(['opened'])))
     for (const end of ends) end.say(hello('t'))
     await until(() => expect(lines[0]?.sent).toEqual([hello('t')]))
-    await quiet()
+    await browser.quiet()
     lines[0]!.say(welcome())
     await until(() => ends.forEach((end) => expect(end.news[1]).toMatchObject([2, {}])))
     for (const [at, end] of ends.entries()) end.say([3, 1, 'record.get', { at }])
@@ -70,11 +69,11 @@ describe('a leader among the tabs', () => {
   })
 
   test('a tab that vanishes, and one that closes, leave the connection; the last one ends it', async () => {
-    const { lines, join } = stage()
+    const { lines, join, browser } = stage()
     const tabs = [join(), join(), join()]
     const ends = tabs.map(({ transport }) => open(transport))
     for (const end of ends) end.say(hello('t'))
-    await quiet()
+    await browser.quiet()
     // What was said before there was a hub is said when there is one.
     await until(() => expect(lines[0]?.sent).toEqual([hello('t')]))
     lines[0]!.say(welcome())
@@ -97,7 +96,7 @@ describe('a leader among the tabs', () => {
   })
 
   test('another principal gets a socket of its own, and says again there what it has said', async () => {
-    const { lines, join } = stage()
+    const { lines, join, browser } = stage()
     const [one, two] = [join(), join()].map(({ transport }) => open(transport)) as [End, End]
     one.say(hello('t'))
     await until(() => expect(lines).toHaveLength(1))
@@ -105,7 +104,7 @@ describe('a leader among the tabs', () => {
     two.say(hello('other'), [3, 1, 'workspace.get', {}])
     two.say([3, 2, 'member.list', {}])
     await until(() => expect(lines[0]!.sent.at(-1)).toEqual([3, 1, 'auth.authenticate', { access_token: 'other' }]))
-    await quiet()
+    await browser.quiet()
     lines[0]!.say([5, 1, { code: 'conflict', message: 'another', retry: 'refetch' }])
     await until(() => expect(lines[1]?.sent).toEqual([hello('other'), [3, 1, 'workspace.get', {}], [3, 2, 'member.list', {}]]))
     lines[1]!.say(welcome('ben'))
@@ -120,11 +119,11 @@ describe('a leader among the tabs', () => {
   })
 
   test('a close of the real socket, and a server that is not there, are told to each', async () => {
-    const { lines, join } = stage()
+    const { lines, join, browser } = stage()
     const ends = [join(), join()].map(({ transport }) => open(transport))
     for (const end of ends) end.say(hello('t'))
     await until(() => expect(lines).toHaveLength(1))
-    await quiet()
+    await browser.quiet()
     lines[0]!.handlers.closed(1006, '', true)
     await until(() => ends.forEach((end) => expect(end.news).toEqual(['opened', { closed: [1006, '', true] }])))
   })
@@ -157,7 +156,7 @@ describe('a leader among the tabs', () => {
     end.link.close()
     end.say(hello('t'))
     await until(() => expect(end.news).toEqual([{ closed: [1000, '', false] }]))
-    await quiet()
+    await browser.quiet()
     expect(lines).toHaveLength(0)
     expect(browser.held()).toHaveLength(0)
   })

@@ -1,6 +1,7 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import { type Client, createClient, type RunEvent } from '../../src/core/index.js'
 import { createScriptedServer, record, type Script } from '../../src/testing/index.js'
+import { when } from '../support/wait.js'
 
 const clients: Client[] = []
 afterEach(() => {
@@ -15,7 +16,8 @@ function scripted(script: Script) {
   return { server, client }
 }
 
-const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 30))
+/** What is followed is followed once a call after it is answered: they go over one connection. */
+const followed = (client: Client): Promise<unknown> => client.call('auth.me', {})
 const at = 1
 const words = (text: string): RunEvent => ({ type: 'text.delta', at, part: 'p', text })
 
@@ -46,15 +48,15 @@ test('a live query is what the script says, with its changes, also over a lost c
   const query = client.live('session.list', {})
   const release = query.retain()
   expect(await query.current()).toEqual({ items: [{ id: 'a', title: 'A' }] })
-  await settle()
   const ids = (): string[] => query.get().output!.items.map(({ id }) => id)
+  await when(query, () => ids().length === 2)
   expect(ids()).toEqual(['b', 'a'])
   server.drop()
   server.push('session.list', [{ remove: 'a' }])
-  await settle()
+  await when(query, () => ids().length === 1)
   expect(ids()).toEqual(['b'])
   server.push('session.list', [{ put: { id: 'c' }, before: null }])
-  await settle()
+  await when(query, () => ids().length === 2)
   expect([ids(), server.connections]).toEqual([['b', 'c'], 2])
   release()
 })
@@ -79,10 +81,10 @@ test('who is present, and a close that stops the client, are told', async () => 
   const ben = { connection_id: 'c', principal: { kind: 'user', id: 'u', name: 'Ben' } }
   const { server, client } = scripted({ presence: { s: [{ ...ben, state: { typing: true } }] } })
   const presence = client.presence('s')
-  await settle()
+  await when(presence, ({ length }) => length > 0)
   expect(presence.get()).toEqual([{ ...ben, state: { typing: true } }])
   server.close(4202, { code: 'forbidden', message: 'the account is disabled' })
-  await settle()
+  await when(client.connection, ({ status }) => status === 'stopped')
   expect(client.connection.get()).toMatchObject({ status: 'stopped', why: 'refused', error: { message: 'the account is disabled' } })
 })
 
@@ -114,15 +116,16 @@ test('who comes into a session, changes and leaves is told, also to who comes la
   const ben = { connection_id: 'c', principal: { kind: 'user', id: 'u', name: 'Ben' } }
   const { server, client } = scripted({})
   const presence = client.presence('s')
-  await settle()
+  await followed(client)
   server.present('s', { ...ben, state: { typing: true } })
-  await settle()
+  await when(presence, ({ length }) => length > 0)
   expect(presence.get()).toEqual([{ ...ben, state: { typing: true } }])
   server.drop()
-  await settle()
+  await when(presence, ({ length }) => length === 0)
+  await when(presence, ({ length }) => length > 0)
   expect(presence.get()).toEqual([{ ...ben, state: { typing: true } }])
   server.present('s', { ...ben, state: null })
-  await settle()
+  await when(presence, ({ length }) => length === 0)
   expect(presence.get()).toEqual([])
 })
 
@@ -132,7 +135,7 @@ test('what is followed ends with the fault that the test says', async () => {
   query.retain()
   await query.current()
   const next = client.followRun('r')[Symbol.asyncIterator]().next()
-  await settle()
+  await followed(client)
   server.end('session.list', { code: 'forbidden', message: 'no more' })
   server.end('r', { code: 'not_found', message: 'gone' })
   await expect(next).rejects.toMatchObject({ code: 'not_found' })
@@ -159,7 +162,8 @@ test('a session that was recorded is said again, without its tokens', async () =
     seen.push(Object.keys(await client.call('auth.login', { email: 'a', password: 'b' })))
     seen.push(await client.call('session.create', { title: 'A' }), await client.call('session.create', { title: 'B' }).catch((error) => error.code))
     for await (const event of client.followRun('r')) seen.push(event)
-    await settle()
+    await when(query, ({ output }) => output?.items.length === 2)
+    await when(presence, ({ length }) => length > 0)
     return [...seen, query.get().output, presence.get()]
   }
   const recording = record(createScriptedServer(script).transport)
