@@ -14,19 +14,6 @@ use crate::apps::Budget;
 /// The field of a line in the log that says which budget runs out.
 pub(super) const FIELD: &str = "budget";
 
-/// The tighter of two budgets, each by each.
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing waits for people yet"))]
-pub(super) fn tighter(a: Budget, b: Budget) -> Budget {
-    fn less<N: Ord>(a: Option<N>, b: Option<N>) -> Option<N> {
-        a.into_iter().chain(b).min()
-    }
-    Budget {
-        cost_microusd: less(a.cost_microusd, b.cost_microusd),
-        tokens: less(a.tokens, b.tokens),
-        duration_ms: less(a.duration_ms, b.duration_ms),
-    }
-}
-
 /// How much of which budget is used: its name, what is used, what there is.
 fn used(budget: Budget, usage: Usage) -> impl Iterator<Item = (&'static str, u64, u64)> {
     let cost = budget.cost_microusd.map(|most| ("cost_microusd", positive(usage.cost_microusd.0), positive(most)));
@@ -98,8 +85,7 @@ mod tests {
     #[test]
     fn budgets_are_told_of_in_time_and_end_a_run() {
         let crew = Budget { cost_microusd: Some(1_500_000), tokens: Some(1_000), duration_ms: None };
-        let budget = tighter(crew, Budget { cost_microusd: None, tokens: Some(100), duration_ms: Some(10_000) });
-        assert_eq!(budget, Budget { cost_microusd: Some(1_500_000), tokens: Some(100), duration_ms: Some(10_000) });
+        let budget = Budget { tokens: Some(100), duration_ms: Some(10_000), ..crew };
         let usage =
             |tokens: u64, cost| Usage { input_tokens: tokens / 2, output_tokens: tokens - tokens / 2, cost_microusd: MicroUsd(cost) };
         let told = |usage| warnings(budget, usage, Millis(0)).into_iter().map(|(name, _)| name).collect::<Vec<_>>();

@@ -39,7 +39,7 @@ pub use tools::{Effect, Tool, ToolContext, ToolSpec, Toolbox};
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -56,6 +56,7 @@ use crate::{
     leases::{self, Lease, Terms},
 };
 use executor::{Cut, Held, HeldRuns, Means, execute};
+use stage::lock;
 
 /// How long runs get to write what they have made when the engine leaves.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -177,8 +178,8 @@ impl Engine {
         }
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, HashMap<RunId, Held>> {
+        lock(&self.held)
     }
 }
 
@@ -186,7 +187,7 @@ impl EngineHandle {
     /// Takes nothing new, lets every run write what it has made, and gives the runs back: whoever starts next goes on with them.
     pub async fn stop(&self) {
         self.leave.send_replace(true);
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let task = lock(&self.task).take();
         if let Some(task) = task
             && let Err(error) = task.await
         {
@@ -197,7 +198,7 @@ impl EngineHandle {
 
 impl Drop for EngineHandle {
     fn drop(&mut self) {
-        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(task) = lock(&self.task).take() {
             task.abort();
         }
     }
@@ -216,7 +217,7 @@ struct Holding {
 
 impl Drop for Holding {
     fn drop(&mut self) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.run);
+        lock(&self.held).remove(&self.run);
     }
 }
 
@@ -225,7 +226,7 @@ async fn begin_and_execute(means: &Means, node: &str, holding: &Holding, cuts: w
     let terms = Terms { now: clock.now(), lease_ms: lease_ms(settings.lease_ms), max_attempts: settings.max_attempts };
     match leases::assign(store, holding.run, node, terms).await {
         Ok(Some(assigned)) => {
-            if let Some(held) = holding.held.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&holding.run) {
+            if let Some(held) = lock(&holding.held).get_mut(&holding.run) {
                 held.lease = Some(assigned.lease.clone());
             }
             execute(means, assigned, cuts).await;

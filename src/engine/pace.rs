@@ -1,12 +1,10 @@
 //! How often models are called: so many times in any minute, over a crew and for an agent.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Mutex, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
+
+use super::stage::lock;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -33,7 +31,7 @@ impl Pace {
 
     /// Takes a place, or says when the next comes free.
     fn take(&self) -> Option<Instant> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = lock(&self.made);
         let now = Instant::now();
         while made.front().is_some_and(|first| *first + MINUTE <= now) {
             made.pop_front();

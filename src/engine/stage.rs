@@ -9,7 +9,7 @@ use std::{
 };
 
 use crewline_protocol::{
-    event::Usage,
+    event::{RunEvent, Usage},
     fault::{Fault, FaultCode, Retry},
     value::{ApprovalId, Millis},
 };
@@ -200,7 +200,7 @@ impl Stage {
     }
 
     /// Counts what a model call took; what is to be told of budgets comes back.
-    pub(super) fn spend(&self, usage: Usage) -> Vec<crewline_protocol::RunEvent> {
+    pub(super) fn spend(&self, usage: Usage) -> Vec<RunEvent> {
         let mut spent = lock(&self.spent);
         spent.usage += usage;
         let warnings = budget::warnings(self.budget, spent.usage, self.now());

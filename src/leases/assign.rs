@@ -48,8 +48,8 @@ pub async fn candidates(store: &Store, holder: &str, now: Millis, most: usize) -
     Ok(runs)
 }
 
-/// Gives a run to this holder, who begins its next attempt, or goes on with one that was put away. `None` where there is nothing to execute: someone else has it, it has
-/// ended, or it ends here, cancelled while nobody held it or begun too often.
+/// Gives a run to this holder, who begins its next attempt, or goes on with one that was put away. `None` where there is nothing to
+/// execute: someone else has it, it has ended, or it ends here, cancelled while nobody held it or begun too often.
 ///
 /// # Errors
 /// See [`StoreError`].

@@ -6,12 +6,12 @@ mod target;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use crewline_protocol::{event::Usage, fault::Fault, value::MicroUsd};
 
-use super::{model::Model, simulated::Simulated};
+use super::{model::Model, simulated::Simulated, stage::lock};
 use crate::settings::{Price, Settings};
 use provider::Provider;
 use target::{Asked, Target};
@@ -77,8 +77,8 @@ impl Providers {
         Ok(model)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<dyn Model>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Arc<dyn Model>>> {
+        lock(&self.known)
     }
 }
 

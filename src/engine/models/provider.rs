@@ -1,9 +1,12 @@
 //! A model of a provider, asked over HTTP. Its words come as they are made; dropping the stream closes the connection.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_stream::try_stream;
-use crewline_protocol::{event::TextRole, fault::Fault};
+use crewline_protocol::{
+    event::{TextRole, Usage},
+    fault::Fault,
+};
 use futures::{StreamExt, stream::BoxStream};
 use genai::{
     Client, ServiceTarget,
@@ -154,7 +157,7 @@ impl Asking {
         }
     }
 
-    fn usage(&self, end: &StreamEnd) -> crewline_protocol::event::Usage {
+    fn usage(&self, end: &StreamEnd) -> Usage {
         let count = |tokens: Option<i32>| tokens.and_then(|tokens| u64::try_from(tokens).ok()).unwrap_or(0);
         let (input, output) =
             end.captured_usage.as_ref().map_or((0, 0), |usage| (count(usage.prompt_tokens), count(usage.completion_tokens)));
@@ -175,7 +178,7 @@ fn options(request: &Request) -> ChatOptions {
 }
 
 fn conversation(request: &Request, names: &Names) -> ChatRequest {
-    let mut asked = HashedCalls::new();
+    let mut asked = HashMap::new();
     let messages = request.messages.iter().map(|message| match message {
         Message::System(text) => ChatMessage::system(text.clone()),
         Message::User(text) => ChatMessage::user(text.clone()),
@@ -204,8 +207,6 @@ fn conversation(request: &Request, names: &Names) -> ChatRequest {
     let conversation = ChatRequest::from_messages(request_messages);
     if request.tools.is_empty() { conversation } else { conversation.with_tools(tools.collect::<Vec<_>>()) }
 }
-
-type HashedCalls = std::collections::HashMap<String, String>;
 
 /// What a model calls a tool with: an object, also where it is none, so that the tool's own schema says what is wrong.
 fn arguments(call: &ToolCall) -> Value {
