@@ -1,12 +1,20 @@
 //! Artifacts: files that runs made. They are kept beside their rows, never on the server's disk.
 
+use std::sync::{Arc, LazyLock};
+
 use bytes::Bytes;
 use crewline_protocol::{
-    operations::artifact::Artifact,
-    value::{ArtifactId, Millis, Revision, RunId, SessionId, WorkspaceId},
+    fault::Fault,
+    operations::artifact::{self, Artifact, Part, READ_BYTES, Read},
+    value::{ArtifactId, Millis, Revision, RunId, SessionId, WorkspaceId, encode},
 };
 
-use crate::{entity, runs::RunRow};
+use crate::{
+    context::{Answer, Context, Failure},
+    entity,
+    query::Noun,
+    runs::RunRow,
+};
 
 entity! {
     /// An artifact as it is stored.
@@ -34,6 +42,25 @@ entity! {
         /// The bytes.
         content: Bytes,
     }
+}
+
+/// Artifacts, as reads see them.
+pub fn noun() -> Arc<Noun> {
+    static NOUN: LazyLock<Arc<Noun>> = LazyLock::new(|| Arc::new(Noun::of(&artifact::NOUN, |row: ArtifactRow| encode(&row.artifact()))));
+    NOUN.clone()
+}
+
+/// Reads a part of an artifact's bytes.
+///
+/// # Errors
+/// `not_found` for one that is absent or in another workspace.
+pub async fn read(cx: Context, input: Read) -> Result<Answer<Part>, Failure> {
+    let workspace = cx.identity()?.workspace;
+    let row = cx.services.store.get::<ArtifactRow>(input.id).await?;
+    let content = row.filter(|row| row.workspace_id == workspace).ok_or_else(Fault::not_found)?.content;
+    let from = usize::try_from(input.offset.unwrap_or_default()).unwrap_or(usize::MAX).min(content.len());
+    let to = from.saturating_add(input.limit.unwrap_or(READ_BYTES) as usize).min(content.len());
+    Ok(Part { bytes: content.slice(from..to) }.into())
 }
 
 impl ArtifactRow {

@@ -3,8 +3,9 @@
 use crate::{
     access::{Member, SignIn, User, Workspace},
     approvals::ApprovalRow,
-    apps::AppVersion,
+    apps::{AppVersion, CrewRow},
     artifacts::ArtifactRow,
+    budgets::BudgetRow,
     leases::Lease,
     members::InvitationRow,
     records::RecordRow,
@@ -28,6 +29,8 @@ async fn every_entity_has_its_columns_on_both_databases() {
         ApprovalRow::TABLE,
         ArtifactRow::TABLE,
         Lease::TABLE,
+        BudgetRow::TABLE,
+        CrewRow::TABLE,
         AppVersion::TABLE,
         RecordRow::TABLE,
     ])

@@ -7,12 +7,15 @@ pub mod approvals;
 pub mod apps;
 pub mod artifacts;
 pub mod auth;
+pub mod budgets;
 pub mod clock;
 pub mod connection;
 pub mod context;
 pub mod control;
+pub mod crews;
 pub mod dispatch;
 pub mod door;
+pub mod endings;
 pub mod engine;
 #[cfg(test)]
 mod entities;

@@ -253,6 +253,10 @@ settings! {
     registration: Registration = Registration::Open, |_| true, "open, invite or closed";
     /// Runs that this server's engine executes at once.
     engine_runs: u32 = 1_000, |v| (0..=100_000).contains(v), "0 to 100000";
+    /// Of those, how many of one workspace: another's runs need not wait until they have ended.
+    workspace_runs: u32 = 1_000, |v| (1..=100_000).contains(v), "1 to 100000";
+    /// Crews that a workspace may import, beside the app's; 0: none.
+    workspace_crews: u32 = 50, |v| (0..=10_000).contains(v), "0 to 10000";
     /// How often a run is begun before it fails.
     max_attempts: u32 = 5, |v| (1..=1_000).contains(v), "1 to 1000";
     /// The longest answer of a model: a run's row must hold its inputs and its output.

@@ -94,7 +94,7 @@ fn world(seed: u64) -> World {
         let (services, address) = (node.services.clone(), testing::ADDRESS);
         let cx = Context { services, identity: Some(identity), address, key: Some(Arc::new(key)) };
         let inputs = json!({ "page": "A page.", "name": "page.txt" }).as_object().unwrap().clone();
-        let start = Start { id: None, crew: "review".into(), inputs, session_id: None };
+        let start = Start { crew: "review".into(), inputs, ..Start::default() };
         let run = runs::start(cx, start).await.unwrap().output.id;
         World { store, hub, run, token }
     })

@@ -129,6 +129,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     let for_tests = |path: &Path| {
         let room = path.strip_prefix(&src).ok().and_then(|inner| inner.iter().next());
         path.ends_with("tests.rs")
+            || path.parent().is_some_and(|folder| folder.ends_with("tests"))
             || room
                 .is_some_and(|room| ["testing.rs", "testing", "entities.rs", "simulation.rs", "truth.rs"].iter().any(|name| room == *name))
     };

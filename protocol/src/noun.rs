@@ -7,7 +7,7 @@ use schemars::{Schema, SchemaGenerator};
 
 use crate::{
     operation::Role,
-    operations::{approval, collection, invitation, member, message, record, run, session, workspace},
+    operations::{agent, approval, artifact, budget, collection, crew, invitation, member, message, record, run, session, workspace},
 };
 
 /// Every noun that has reads of its own.
@@ -19,6 +19,10 @@ pub static NOUNS: &[&Noun] = &[
     &message::NOUN,
     &run::NOUN,
     &approval::NOUN,
+    &artifact::NOUN,
+    &budget::NOUN,
+    &crew::NOUN,
+    &agent::NOUN,
     &collection::NOUN,
     &record::NOUN,
 ];
@@ -142,6 +146,10 @@ impl Field {
     /// A number.
     pub const fn number(name: &'static str) -> Self {
         Self::new(Cow::Borrowed(name), FieldKind::Number)
+    }
+    /// A list of texts.
+    pub const fn list(name: &'static str) -> Self {
+        Self::new(Cow::Borrowed(name), FieldKind::List)
     }
     /// `true` or `false`.
     pub const fn boolean(name: &'static str) -> Self {

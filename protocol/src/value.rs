@@ -154,6 +154,12 @@ ids! {
     ApprovalId,
     /// A file that a run made.
     ArtifactId,
+    /// What all runs of a workspace, or of a crew, may take in a day or a month.
+    BudgetId,
+    /// A crew: agents and their tasks.
+    CrewId,
+    /// An agent of a crew.
+    AgentId,
 }
 
 macro_rules! integers {
@@ -201,6 +207,14 @@ impl Millis {
 /// As the type's own.
 pub fn nil_as_absent<'de, D: serde::Deserializer<'de>, T: Default + serde::Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Decodes a field of an update that may be left out, which changes nothing, and that `nil` clears.
+///
+/// # Errors
+/// As the type's own.
+pub fn nil_clears<'de, D: serde::Deserializer<'de>, T: serde::Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
 }
 
 /// Encodes a value as MessagePack with named fields, the form of every body on the wire.

@@ -17,7 +17,10 @@ use std::{
     fmt::Display,
 };
 
-use crewline_protocol::operations::run::OnBusy;
+use crewline_protocol::{
+    operations::run::{Budget, Inputs, OnBusy},
+    value::MicroUsd,
+};
 use serde_json::{Value, json};
 use serde_saphyr::{Location, Spanned};
 
@@ -55,10 +58,16 @@ pub struct Crew {
     pub budget: Budget,
     /// What becomes of a run that is started in a session while another goes on there.
     pub on_busy: OnBusy,
+    /// The input that takes what people say to it in a session.
+    pub message_input: Option<String>,
+    /// The input that takes what was said there before.
+    pub history_input: Option<String>,
     /// Which tools' calls are put before a person, by the tools' names; see [`Crew::approval`].
     pub approvals: BTreeMap<String, ApprovalRule>,
     /// The JSON Schema of a run's inputs.
     pub input_schema: Value,
+    /// What a run is given that is not given something else.
+    pub default_inputs: Inputs,
     /// The same, ready to be asked.
     pub inputs: Schema,
     /// The names in its texts' placeholders.
@@ -69,17 +78,6 @@ pub struct Crew {
     pub tasks: Vec<Task>,
     /// What only a worker can carry out; empty for a crew that the engine executes.
     pub needs_worker: Vec<Problem>,
-}
-
-/// What a run may take; what is absent is not bounded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Budget {
-    /// What its models may cost, in micro-US-dollars.
-    pub cost_microusd: Option<i64>,
-    /// Tokens that may go into its models and come out, together.
-    pub tokens: Option<u64>,
-    /// How long it may be executed, in milliseconds: what it waits for people does not count.
-    pub duration_ms: Option<u64>,
 }
 
 impl Crew {
@@ -103,10 +101,18 @@ pub(super) fn read_all(files: &Files, collections: &BTreeMap<String, Collection>
 fn read(files: &Files, name: &str, collections: &BTreeMap<String, Collection>, problems: &mut Vec<Problem>) -> Option<Crew> {
     let path = |file: &str| format!("crews/{name}/{file}");
     let (crew_path, agents_path, tasks_path) = (path("crew.yaml"), path("agents.yaml"), path("tasks.yaml"));
-    let crew: Option<CrewFile> = yaml::required(files, &crew_path, problems);
-    let agents: Option<Entries<AgentFields>> = yaml::required(files, &agents_path, problems);
-    let tasks: Option<Entries<TaskFields>> = yaml::required(files, &tasks_path, problems);
-    let (crew, agents, tasks) = (crew?, agents?, tasks?);
+    let mut crew: CrewFile = yaml::required(files, &crew_path, problems)?;
+    let (listed, written) = tasks::listed(std::mem::take(&mut crew.tasks));
+    // CrewAI's declarative definition has all of it in one file.
+    let (agents, agents_path) = match crew.agents.take() {
+        Some(agents) => (Some(agents), crew_path.clone()),
+        None => (yaml::required(files, &agents_path, problems), agents_path),
+    };
+    let (tasks, tasks_path) = match written.0.is_empty() {
+        false => (Some(written), crew_path.clone()),
+        true => (yaml::required(files, &tasks_path, problems), tasks_path),
+    };
+    let (agents, tasks): (Entries<AgentFields>, Entries<TaskFields>) = (agents?, tasks?);
     let (before, mut needs_worker) = (problems.len(), Vec::new());
 
     let mut remarks = Remarks::new(&crew_path, problems, &mut needs_worker);
@@ -114,10 +120,21 @@ fn read(files: &Files, name: &str, collections: &BTreeMap<String, Collection>, p
     remarks.for_a_worker(crew.for_a_worker(), "the crew");
     let process = process::read(&crew, &agents, &mut remarks);
     let grants = Grants::read(&crew, &process, &agents, collections, &mut remarks);
-    let (input_schema, inputs, declared) = inputs(&crew, &mut remarks);
-    let order = tasks::order(&crew, &tasks, &mut remarks);
+    let (input_schema, inputs, mut declared) = inputs(&crew, &mut remarks);
+    let default_inputs = default_inputs(&crew, &mut remarks);
+    declared.extend(default_inputs.keys().cloned());
+    if crew.input_schema.is_none() && (agents_path == crew_path || tasks_path == crew_path) {
+        // A definition declares no inputs: what its texts name it is given.
+        let texts = agents.0.iter().flat_map(|(_, agent)| [&agent.role, &agent.goal, &agent.backstory]);
+        let texts = texts
+            .chain(tasks.0.iter().flat_map(|(_, task)| [&task.description, &task.expected_output].into_iter().chain(&task.output_file)));
+        declared.extend(texts.flat_map(|text| names(&text.value)).map(str::to_owned));
+    }
+    let order = tasks::order(&listed, &tasks, &mut remarks);
     let (budget, on_busy) = (budget(&crew, &mut remarks), on_busy(&crew, &mut remarks));
     let max_rpm = remarks.at_least_1("max_rpm", crew.max_rpm.as_ref());
+    let message_input = remarks.an_input("message_input", crew.message_input.as_ref(), &declared);
+    let history_input = remarks.an_input("history_input", crew.history_input.as_ref(), &declared);
     let approvals = approvals::read(crew.approvals, &grants, &mut remarks);
 
     let mut remarks = Remarks::new(&agents_path, problems, &mut needs_worker);
@@ -139,15 +156,18 @@ fn read(files: &Files, name: &str, collections: &BTreeMap<String, Collection>, p
     let placeholders = texts.flat_map(|text| names(text)).map(str::to_owned).collect();
     (problems.len() == before).then_some(Crew {
         name: name.to_owned(),
-        title: crew.title,
+        title: crew.title.or(crew.name).unwrap_or_else(|| name.to_owned()),
         description: crew.description,
         executor,
         process,
         max_rpm,
         budget,
         on_busy,
+        message_input,
+        history_input,
         approvals,
         input_schema,
+        default_inputs,
         inputs: inputs?,
         placeholders,
         agents,
@@ -178,13 +198,24 @@ fn inputs(crew: &CrewFile, remarks: &mut Remarks<'_>) -> (Value, Option<Schema>,
     (schema, validator.ok(), declared)
 }
 
+fn default_inputs(crew: &CrewFile, remarks: &mut Remarks<'_>) -> Inputs {
+    match crew.inputs.as_ref().map(|inputs| (inputs.value(), inputs.at)) {
+        None | Some((Value::Null, _)) => Inputs::new(),
+        Some((Value::Object(inputs), _)) => inputs,
+        Some((_, at)) => {
+            remarks.at(at, "`inputs` is a map of names and values");
+            Inputs::new()
+        }
+    }
+}
+
 fn budget(crew: &CrewFile, remarks: &mut Remarks<'_>) -> Budget {
     let fields = &crew.budget;
     let cost_microusd = fields.cost_microusd.as_ref().map(|cost| {
         if cost.value < 1 {
             remarks.at(cost.referenced, "`cost_microusd` is 1 or more");
         }
-        cost.value
+        MicroUsd(cost.value)
     });
     let tokens = remarks.at_least_1("tokens", fields.tokens.as_ref());
     Budget { cost_microusd, tokens, duration_ms: remarks.at_least_1("duration_ms", fields.duration_ms.as_ref()) }
@@ -237,6 +268,16 @@ impl<'a> Remarks<'a> {
             self.at(number.referenced, format_args!("`{field}` is 1 or more"));
         }
         Some(number.value)
+    }
+
+    /// An input that another field names.
+    fn an_input(&mut self, field: &str, input: Option<&Spanned<String>>, declared: &BTreeSet<String>) -> Option<String> {
+        let input = input?;
+        if !declared.contains(&input.value) {
+            let message = format!("`{field}` is `{}`, which `input_schema` does not declare: {}", input.value, known(declared.iter()));
+            self.at(input.referenced, message);
+        }
+        Some(input.value.clone())
     }
 
     fn undeclared(&mut self, text: &Spanned<String>, declared: &BTreeSet<String>) {

@@ -3,6 +3,7 @@
 mod collection;
 mod crew;
 mod folder;
+mod imported;
 mod placeholders;
 mod schema;
 mod seed;
@@ -13,7 +14,8 @@ mod versions;
 mod yaml;
 
 pub use collection::{Allowed, Collection, IndexField, Move, ROW_FIELDS, Rights, Singleton, Transitions};
-pub use crew::{Agent, ApprovalRule, Budget, Crew, Executor, Grant, MANAGER, Manager, Process, TOOLS, Task, is_tool};
+pub use crew::{Agent, ApprovalRule, Crew, Executor, Grant, MANAGER, Manager, Process, TOOLS, Task, is_tool};
+pub use imported::{CrewRow, overlaid};
 pub use placeholders::{fill, names};
 pub use schema::{NoSchema, Schema};
 pub use seed::{Seed, SeedRecord};
@@ -22,7 +24,7 @@ pub use versions::{AppVersion, Apps};
 
 use std::{collections::BTreeMap, path::Path};
 
-use crewline_protocol::value::Millis;
+use crewline_protocol::{fault::Fault, value::Millis};
 
 /// The files of an app by their paths from its folder.
 pub type Files = BTreeMap<String, String>;
@@ -103,6 +105,17 @@ impl App {
             }),
             _ => Err(problems),
         }
+    }
+
+    /// The crew with this name.
+    ///
+    /// # Errors
+    /// `invalid`, with the names that there are.
+    pub fn crew(&self, name: &str) -> Result<&Crew, Fault> {
+        self.crews.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.crews.keys().map(String::as_str).collect();
+            Fault::invalid("crew", "unknown", format!("there is no crew `{name}`; there are: {}", known.join(", ")))
+        })
     }
 
     /// KP, which is built into the program.

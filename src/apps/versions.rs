@@ -2,13 +2,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crewline_protocol::value::Millis;
+use crewline_protocol::value::{Millis, WorkspaceId};
 use tokio::sync::watch;
 
-use super::{App, Files};
+use super::{App, CrewRow, Files, imported};
 use crate::{
     entity,
     store::{Commit, CommitError, Condition, Direction, Json, Select, Store, StoreError, Value},
@@ -36,12 +36,21 @@ pub struct Apps {
     current: watch::Sender<Arc<App>>,
     /// Versions that a run has asked for, by their hashes: as many as there are versions with unfinished runs.
     older: Arc<Mutex<HashMap<String, Arc<App>>>>,
+    /// What workspaces see that have crews of their own.
+    own: Arc<Mutex<HashMap<WorkspaceId, Own>>>,
+}
+
+/// What a workspace sees that has crews of its own.
+#[derive(Clone)]
+struct Own {
+    app: Arc<App>,
+    crews: Arc<[CrewRow]>,
 }
 
 impl Apps {
     /// Serves this app.
     pub fn new(app: App) -> Self {
-        Self { current: watch::Sender::new(Arc::new(app)), older: Arc::default() }
+        Self { current: watch::Sender::new(Arc::new(app)), older: Arc::default(), own: Arc::default() }
     }
 
     /// Serves this app and stores its version, so that runs that begin with it can keep it.
@@ -49,7 +58,9 @@ impl Apps {
     /// # Errors
     /// Where the version can't be stored.
     pub async fn serve(app: App, store: &Store, now: Millis) -> Result<Self, StoreError> {
-        Ok(Self::new(stored(app, store, now).await?))
+        let apps = Self::new(stored(app, store, now).await?);
+        apps.lay_over(CrewRow::all(store).await?, store, now).await?;
+        Ok(apps)
     }
 
     /// Serves another version from now on. Runs keep theirs.
@@ -59,6 +70,33 @@ impl Apps {
     pub async fn serve_instead(&self, app: App, store: &Store, now: Millis) -> Result<(), StoreError> {
         let app = Arc::new(stored(app, store, now).await?);
         self.current.send_replace(app);
+        self.lay_over(CrewRow::all(store).await?, store, now).await
+    }
+
+    /// Looks again at what a workspace imported.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn look_again(&self, workspace: WorkspaceId, store: &Store, now: Millis) -> Result<(), StoreError> {
+        let crews = CrewRow::of(store, workspace).await?;
+        self.lay_over([(workspace, crews)].into(), store, now).await
+    }
+
+    /// Makes what these workspaces see of what they imported, and keeps it as a version that runs can begin with.
+    async fn lay_over(&self, workspaces: HashMap<WorkspaceId, Vec<CrewRow>>, store: &Store, now: Millis) -> Result<(), StoreError> {
+        let served = self.current();
+        for (workspace, crews) in workspaces {
+            let own = if crews.is_empty() { None } else { imported::overlaid_where_sound(&served, &crews) };
+            let Some(own) = own else {
+                locked(&self.own).remove(&workspace);
+                continue;
+            };
+            let own = App { first_served_at: served.first_served_at, ..own };
+            if store.get::<AppVersion>(own.version.as_str()).await?.is_none() {
+                keep(&own, now, None, store).await?;
+            }
+            locked(&self.own).insert(workspace, Own { app: Arc::new(own), crews: crews.into() });
+        }
         Ok(())
     }
 
@@ -79,7 +117,17 @@ impl Apps {
         self.current.borrow().clone()
     }
 
-    /// The same, for who must know when another takes its place.
+    /// The same with what the workspace imported.
+    pub fn of(&self, workspace: WorkspaceId) -> Arc<App> {
+        locked(&self.own).get(&workspace).map_or_else(|| self.current(), |own| own.app.clone())
+    }
+
+    /// What the workspace imported.
+    pub fn imported(&self, workspace: WorkspaceId) -> Arc<[CrewRow]> {
+        locked(&self.own).get(&workspace).map_or_else(|| [].into(), |own| own.crews.clone())
+    }
+
+    /// The version that is served, for who must know when another takes its place.
     pub fn changes(&self) -> watch::Receiver<Arc<App>> {
         self.current.subscribe()
     }
@@ -93,35 +141,34 @@ impl Apps {
         if current.version == version {
             return Ok(Some(current));
         }
-        if let Some(known) = self.lock().get(version) {
+        if let Some(known) = locked(&self.older).get(version) {
             return Ok(Some(known.clone()));
         }
         let Some(stored) = store.get::<AppVersion>(version).await? else { return Ok(None) };
         let Ok(app) = App::from_files(stored.files.0) else { return Ok(None) };
         let app = Arc::new(app);
-        self.lock().insert(version.to_owned(), app.clone());
+        locked(&self.older).insert(version.to_owned(), app.clone());
         Ok(Some(app))
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<App>>> {
-        self.older.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn locked<K, V>(apps: &Mutex<HashMap<K, V>>) -> MutexGuard<'_, HashMap<K, V>> {
+    apps.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Stores that the version is served now; it knows then when it first was.
 async fn stored(mut app: App, store: &Store, now: Millis) -> Result<App, StoreError> {
     let known = store.get::<AppVersion>(app.version.as_str()).await?;
     app.first_served_at = known.map_or(now, |known| known.created_at);
-    let version = AppVersion {
-        id: app.version.clone(),
-        name: app.name.clone(),
-        created_at: app.first_served_at,
-        files: Json(app.files.clone()),
-        served_at: Some(now),
-    };
-    // Whoever else stores it at the same time stores the same, for its name is its content's hash.
-    match store.commit(Commit::default().put(&version)).await {
-        Ok(_) => Ok(app),
+    keep(&app, app.first_served_at, Some(now), store).await?;
+    Ok(app)
+}
+
+/// Keeps a version. Whoever else stores it at the same time stores the same, for its name is its content's hash.
+async fn keep(app: &App, created_at: Millis, served_at: Option<Millis>, store: &Store) -> Result<(), StoreError> {
+    let (id, name, files) = (app.version.clone(), app.name.clone(), Json(app.files.clone()));
+    match store.commit(Commit::default().put(&AppVersion { id, name, created_at, files, served_at })).await {
+        Ok(_) => Ok(()),
         Err(CommitError::Store(error)) => Err(error),
         Err(error) => Err(StoreError::Failed(error.to_string())),
     }

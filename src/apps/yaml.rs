@@ -2,7 +2,7 @@
 
 mod crews;
 
-pub(super) use crews::{AgentFields, ApprovalFields, CrewFile, Entries, TaskFields};
+pub(super) use crews::{AgentFields, ApprovalFields, CrewFile, Entries, TaskEntry, TaskFields};
 
 use std::{collections::BTreeMap, fmt::Display};
 

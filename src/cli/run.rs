@@ -64,7 +64,7 @@ impl Run {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let inputs = self.inputs.read().await?;
         let client = self.remote.sign_in().await?;
-        let start = run::Start { id: None, crew: self.crew, inputs, session_id: None };
+        let start = run::Start { crew: self.crew, inputs, ..run::Start::default() };
         let run = client.call(start).await?;
         if self.remote.json {
             print(&format!("{}\n", json!({"type": "run", "run": {"id": run.id, "crew": run.crew, "status": run.status}})))?;

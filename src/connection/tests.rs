@@ -295,7 +295,7 @@ async fn the_same_key_gets_the_same_reply_and_happens_once() {
     let stage = Stage::new(Settings::default()).await;
     let mut peer = stage.signed_in().await;
     let key = MutationKey::new(stage.node.services.clock.now(), [1; 10]);
-    let create = |title: &str| Create { id: None, title: title.into() };
+    let create = |title: &str| Create { id: None, title: title.into(), crew: None };
     peer.ask(&create("one"), Some(key)).await;
     let Heard::Reply(_, first, first_options) = peer.hear().await else { panic!() };
     peer.ask(&create("one"), Some(key)).await;
@@ -314,7 +314,7 @@ async fn started(stage: &Stage) -> RunId {
     let key = clock.id(MutationKey::new);
     let inputs = json!({ "page": "A page.", "name": "page.txt" });
     let inputs = inputs.as_object().unwrap().clone();
-    peer.ask(&Start { id: None, crew: "review".into(), inputs, session_id: None }, Some(key)).await;
+    peer.ask(&Start { crew: "review".into(), inputs, ..Start::default() }, Some(key)).await;
     let Heard::Reply(_, run, _) = peer.hear().await else { panic!("the run starts") };
     run["id"].as_str().unwrap().parse().unwrap()
 }

@@ -14,8 +14,9 @@ use crate::{
     access::Identity,
     approvals,
     apps::App,
+    artifacts, budgets,
     context::{Answer, Context, Failure, Services},
-    members,
+    crews, members,
     query::{self, Noun, Plan, Shape},
     records, runs, sessions, workspaces,
 };
@@ -48,6 +49,8 @@ pub(super) fn plan(services: &Services, identity: &Identity, asked: &Asked) -> R
     let nouns = |name: &str| collection(&app, name).or_else(|| noun(name));
     let noun = match (asked.noun, asked.parent.as_deref()) {
         ("record", Some(name)) => collection(&app, name).ok_or_else(|| records::no_collection(&app, name))?,
+        ("crew", _) => Arc::new(crews::crews_noun(&services.apps.of(identity.workspace), &services.apps.imported(identity.workspace))),
+        ("agent", _) => Arc::new(crews::agents_noun(&services.apps.of(identity.workspace), &services.apps.imported(identity.workspace))),
         ("collection", _) => Arc::new(records::collections_noun(&app)),
         (name, _) => noun(name).ok_or_else(Fault::not_found)?,
     };
@@ -80,6 +83,8 @@ async fn answer(cx: Context, asked: Arc<Asked>) -> Result<Reply, Failure> {
 fn noun(name: &str) -> Option<Arc<Noun>> {
     match name {
         "approval" => Some(approvals::noun()),
+        "artifact" => Some(artifacts::noun()),
+        "budget" => Some(budgets::noun()),
         "invitation" => Some(members::invitations()),
         "member" => Some(members::noun()),
         "message" => Some(sessions::messages()),

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
-use crewline_protocol::operations::{approval, collection, invitation, member, message, record, run, session, workspace};
+use crewline_protocol::operations::{
+    agent, approval, artifact, budget, collection, crew, invitation, member, message, record, run, session, workspace,
+};
 
 use super::Router;
-use crate::{approvals, auth, control, members, records, runs, sessions, workspaces};
+use crate::{approvals, artifacts, auth, budgets, control, crews, members, records, runs, sessions, workspaces};
 
 impl Router {
     /// Every operation with its handler.
@@ -41,7 +43,7 @@ impl Router {
             .read::<message::Get>()
             .read::<message::List>()
             .read::<message::Aggregate>()
-            .handle(sessions::post)
+            .handle(runs::post)
             .handle(runs::start)
             .read::<run::Get>()
             .read::<run::List>()
@@ -50,11 +52,30 @@ impl Router {
             .handle(control::steer)
             .handle(control::pause)
             .handle(control::resume)
+            .handle(runs::retry)
             .read::<approval::Get>()
             .read::<approval::List>()
             .read::<approval::Aggregate>()
             .handle(approvals::answer)
             .handle(approvals::withdraw)
+            .read::<crew::Get>()
+            .read::<crew::List>()
+            .read::<crew::Aggregate>()
+            .handle(crews::import)
+            .handle(crews::update)
+            .handle(crews::delete)
+            .handle(crews::export)
+            .read::<agent::Get>()
+            .read::<agent::List>()
+            .read::<agent::Aggregate>()
+            .read::<artifact::Get>()
+            .read::<artifact::List>()
+            .read::<artifact::Aggregate>()
+            .handle(artifacts::read)
+            .read::<budget::Get>()
+            .read::<budget::List>()
+            .read::<budget::Aggregate>()
+            .handle(budgets::set)
             .read::<collection::Get>()
             .read::<collection::List>()
             .read::<collection::Aggregate>()

@@ -5,18 +5,31 @@ use std::time::Duration;
 use crewline_protocol::{
     event::{LogLevel, RunEvent, Usage},
     fault::{Fault, FaultCode},
+    operations::run::Budget,
     value::Millis,
 };
 
 use super::stage::never;
-use crate::apps::Budget;
+use crate::budgets::{Used, amount};
 
 /// The field of a line in the log that says which budget runs out.
 pub(super) const FIELD: &str = "budget";
 
+/// The tighter of two budgets, figure by figure.
+pub(super) fn tighter(a: Budget, b: Budget) -> Budget {
+    fn least<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+        a.into_iter().chain(b).min()
+    }
+    Budget {
+        cost_microusd: least(a.cost_microusd, b.cost_microusd),
+        tokens: least(a.tokens, b.tokens),
+        duration_ms: least(a.duration_ms, b.duration_ms),
+    }
+}
+
 /// How much of which budget is used: its name, what is used, what there is.
 fn used(budget: Budget, usage: Usage) -> impl Iterator<Item = (&'static str, u64, u64)> {
-    let cost = budget.cost_microusd.map(|most| ("cost_microusd", positive(usage.cost_microusd.0), positive(most)));
+    let cost = budget.cost_microusd.map(|most| ("cost_microusd", positive(usage.cost_microusd.0), positive(most.0)));
     let tokens = budget.tokens.map(|most| ("tokens", usage.input_tokens + usage.output_tokens, most));
     cost.into_iter().chain(tokens)
 }
@@ -36,6 +49,23 @@ pub(super) fn check(budget: Budget, usage: Usage) -> Result<(), Fault> {
 pub(super) fn warnings(budget: Budget, usage: Usage, at: Millis) -> Vec<(&'static str, RunEvent)> {
     let low = used(budget, usage).filter(|(_, used, most)| *used >= most - most / 5);
     low.map(|(name, used, most)| (name, warning(name, used, most, at))).collect()
+}
+
+/// What to tell of budgets that the run has in common with others and that run out.
+pub(super) fn shared_warnings(used: &[Used], at: Millis) -> Vec<(String, RunEvent)> {
+    let low = used.iter().filter(|used| used.used >= used.most - used.most / 5);
+    low.map(|used| {
+        let message = format!(
+            "{} is low, {} of {} are used: runs end when all are",
+            used.whose,
+            amount(used.name, used.used),
+            amount(used.name, used.most)
+        );
+        let field = format!("{} {}", used.whose, used.name);
+        let fields = [(FIELD.to_owned(), field.as_str().into())].into_iter().collect();
+        (field, RunEvent::LogWritten { at, level: LogLevel::Warn, message, fields: Some(fields) })
+    })
+    .collect()
 }
 
 /// When it is to be told that the time runs out, and when it has, after this much of it.
@@ -65,14 +95,6 @@ fn over(name: &'static str, used: u64, most: u64) -> Fault {
     never(FaultCode::OverQuota, message)
 }
 
-fn amount(name: &str, amount: u64) -> String {
-    match name {
-        "tokens" => format!("{amount} tokens"),
-        "duration_ms" => format!("{} s", amount / 1_000),
-        _ => format!("${}.{:06}", amount / 1_000_000, amount % 1_000_000),
-    }
-}
-
 fn positive(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
@@ -84,8 +106,9 @@ mod tests {
 
     #[test]
     fn budgets_are_told_of_in_time_and_end_a_run() {
-        let crew = Budget { cost_microusd: Some(1_500_000), tokens: Some(1_000), duration_ms: None };
-        let budget = Budget { tokens: Some(100), duration_ms: Some(10_000), ..crew };
+        let crew = Budget { cost_microusd: Some(MicroUsd(1_500_000)), tokens: Some(1_000), duration_ms: None };
+        let budget = tighter(crew, Budget { cost_microusd: None, tokens: Some(100), duration_ms: Some(10_000) });
+        assert_eq!(budget, Budget { tokens: Some(100), duration_ms: Some(10_000), ..crew });
         let usage =
             |tokens: u64, cost| Usage { input_tokens: tokens / 2, output_tokens: tokens - tokens / 2, cost_microusd: MicroUsd(cost) };
         let told = |usage| warnings(budget, usage, Millis(0)).into_iter().map(|(name, _)| name).collect::<Vec<_>>();

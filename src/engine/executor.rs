@@ -9,7 +9,7 @@ use crewline_protocol::{
     event::WaitingFor,
     fault::{Fault, FaultCode},
     operations::run::CancelMode,
-    value::RunId,
+    value::{RunId, WorkspaceId},
 };
 use tokio::{
     sync::watch,
@@ -33,9 +33,10 @@ use super::{
     tools::{ToolContext, Toolbox},
 };
 use crate::{
-    approvals::{self, ApprovalRow},
+    approvals::ApprovalRow,
     apps::{App, Manager, Process},
     context::Services,
+    endings,
     leases::{self, Assigned},
     runs::{End, RunRow},
     store::{Json, StoreError},
@@ -85,7 +86,9 @@ async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cu
     // Before the log told it, the row did.
     history.said.cancel = run.cancel_mode().or(history.said.cancel);
     let people = Arc::new(People::new(std::mem::take(&mut history.said)));
-    let spent = Arc::new(Mutex::new(Spent { usage: history.usage, warned: std::mem::take(&mut history.warned) }));
+    let warned = std::mem::take(&mut history.warned);
+    let spent = Spent { usage: history.usage, executed_ms: history.executed_ms, since: means.services.clock.now(), warned };
+    let spent = Arc::new(Mutex::new(spent));
     let app = apps.version(&run.version, store).await?.filter(|app| app.crews.contains_key(&run.crew));
     let (log, writer) = log::open(store.clone(), lease, run.clone());
     let writing = writer.run();
@@ -145,7 +148,7 @@ async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cu
 async fn park(stage: &Stage) -> bool {
     let r#for = if stage.people.look(|said| said.paused) { WaitingFor::Pause } else { WaitingFor::Approval };
     let unanswered = lock(&stage.questions).iter().map(|question| ApprovalRow::unanswered(*question)).collect();
-    stage.log.park(r#for, stage.used(), stage.now(), unanswered).await
+    stage.log.park(r#for, stage.taken(), stage.now(), unanswered).await
 }
 
 /// Ends the run, with all that was said to it until then.
@@ -158,10 +161,12 @@ async fn finish(
 ) -> Result<(), StoreError> {
     let (listener, people, spent) = heard;
     loop {
-        let (now, usage) = (services.clock.now(), lock(spent).usage);
+        let now = services.clock.now();
+        let taken = lock(spent).taken(now);
+        let ended = run.progressed(run.progress, taken, now).finished(end.clone(), now);
         let commit = last_words::kept(services, run, people).await;
-        let (commit, withdrawn) = approvals::withdraw_all(&services.store, run, commit, now).await?;
-        if log.finish(&withdrawn, end.clone(), usage, now, commit).await {
+        let (commit, events) = endings::with(&services.store, &services.clock, &ended, commit).await?;
+        if log.finish(&events, end.clone(), taken, now, commit).await {
             // The writer tells that it has finished.
             std::future::pending::<()>().await;
         }
@@ -185,7 +190,7 @@ fn stage(means: &Means, app: Arc<App>, run: &RunRow, history: History, shared: S
     };
     let paces = Paces::new(crew, manager.as_ref(), &history, clock.now());
     Stage {
-        budget: crew.budget,
+        budget: run.budget.as_ref().map_or(crew.budget, |own| budget::tighter(crew.budget, own.0)),
         crew: run.crew.clone(),
         manager,
         paces,
@@ -194,6 +199,7 @@ fn stage(means: &Means, app: Arc<App>, run: &RunRow, history: History, shared: S
         tools: means.tools.clone(),
         cx: ToolContext::of(run),
         clock: clock.clone(),
+        services: means.services.clone(),
         answer_bytes: settings.answer_bytes as usize,
         log: shared.log,
         run: RunRow { inputs: Json::default(), ..run.clone() },
@@ -245,6 +251,7 @@ fn app_is_gone(crew: &str) -> Fault {
 
 /// A run that an executor holds, as its node's engine knows it.
 pub(super) struct Held {
+    pub(super) workspace: WorkspaceId,
     pub(super) lease: Option<leases::Lease>,
     pub(super) cut: watch::Sender<Cut>,
 }

@@ -111,7 +111,7 @@ impl Flow<'_> {
                 let (made, rows) = artifact(stage, task, &output);
                 let mut events: Vec<RunEvent> = made.into_iter().chain([finished]).collect();
                 events.push(self.report(done, format!("{role} has finished {}", work.name)));
-                stage.log.put_progress(&events, self.fraction(done), stage.used(), stage.now(), rows).await;
+                stage.log.put_progress(&events, self.fraction(done), stage.taken(), stage.now(), rows).await;
                 output
             }
         };

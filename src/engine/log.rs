@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use crewline_protocol::{
-    event::{RunEvent, Usage, WaitingFor},
+    event::{RunEvent, WaitingFor},
     value::{Millis, RunId, encode},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{
     leases::Lease,
-    runs::{End, RunRow, finished_event},
+    runs::{End, RunRow, Taken, finished_event},
     store::{Append, Commit, CommitError, Guard, RowChange, Store, StoreError},
 };
 
@@ -45,12 +45,12 @@ struct Entry {
 enum Change {
     /// Rows.
     Rows(Vec<RowChange>),
-    /// How far the run has come, and rows.
-    Progressed { fraction: f64, usage: Usage, at: Millis, rows: Vec<RowChange> },
+    /// How far the run has come, where that is known anew, what it has taken, and rows.
+    Progressed { fraction: Option<f64>, taken: Taken, at: Millis, rows: Vec<RowChange> },
     /// The run is put away; refused where its row has changed, or something that must hold does not.
-    Parked { r#for: WaitingFor, usage: Usage, at: Millis, holds: Vec<Guard> },
-    /// The run's end, and rows; refused where its row has changed, or something that must hold does not.
-    Finished { end: End, usage: Usage, at: Millis, rows: Vec<RowChange>, holds: Vec<Guard> },
+    Parked { r#for: WaitingFor, taken: Taken, at: Millis, holds: Vec<Guard> },
+    /// The run's end, with rows and other runs' events; refused where its row has changed, or something that must hold does not.
+    Finished { end: End, taken: Taken, at: Millis, rows: Vec<RowChange>, others: Vec<Append>, holds: Vec<Guard> },
 }
 
 /// How writing ended.
@@ -94,22 +94,27 @@ impl Log {
         self.enter(events, Some(Change::Rows(rows)), None).await;
     }
 
-    /// The same, with how far the run has come.
-    pub(super) async fn put_progress(&self, events: &[RunEvent], fraction: f64, usage: Usage, at: Millis, rows: Vec<RowChange>) {
-        self.enter(events, Some(Change::Progressed { fraction, usage, at, rows }), None).await;
+    /// The same, with how far the run has come and what it has taken.
+    pub(super) async fn put_progress(&self, events: &[RunEvent], fraction: f64, taken: Taken, at: Millis, rows: Vec<RowChange>) {
+        self.enter(events, Some(Change::Progressed { fraction: Some(fraction), taken, at, rows }), None).await;
+    }
+
+    /// Puts events with what the run has taken.
+    pub(super) async fn put_taken(&self, events: &[RunEvent], taken: Taken, at: Millis) {
+        self.enter(events, Some(Change::Progressed { fraction: None, taken, at, rows: Vec::new() }), None).await;
     }
 
     /// Puts the run away: its row says that it waits, and nobody holds it. `false` where that was refused: somebody has just said
     /// something.
-    pub(super) async fn park(&self, r#for: WaitingFor, usage: Usage, at: Millis, holds: Vec<Guard>) -> bool {
-        self.enter_and_wait(&[], Some(Change::Parked { r#for, usage, at, holds })).await
+    pub(super) async fn park(&self, r#for: WaitingFor, taken: Taken, at: Millis, holds: Vec<Guard>) -> bool {
+        self.enter_and_wait(&[], Some(Change::Parked { r#for, taken, at, holds })).await
     }
 
     /// Ends the run after these events: its row, its lease, its stream and what else this commit says together. `false` where that was
     /// refused: somebody has just said something.
-    pub(super) async fn finish(&self, events: &[RunEvent], end: End, usage: Usage, at: Millis, with: Commit) -> bool {
-        let Commit { rows, guards: holds, .. } = with;
-        self.enter_and_wait(events, Some(Change::Finished { end, usage, at, rows, holds })).await
+    pub(super) async fn finish(&self, events: &[RunEvent], end: End, taken: Taken, at: Millis, with: Commit) -> bool {
+        let Commit { rows, guards: holds, events: others, .. } = with;
+        self.enter_and_wait(events, Some(Change::Finished { end, taken, at, rows, others, holds })).await
     }
 
     /// Waits until all that was put before is durable.
@@ -203,7 +208,10 @@ impl Writer {
             if let Some(row) = &changed {
                 commit = commit.replace(&self.run, row);
                 commit = match change {
-                    Some(Change::Finished { .. }) => commit.delete::<Lease>(row.id).append(row.id, &[finished_event(row, row.usage())]),
+                    Some(Change::Finished { others, .. }) => {
+                        commit.events.extend_from_slice(others);
+                        commit.delete::<Lease>(row.id).append(row.id, &[finished_event(row, row.usage())])
+                    }
                     Some(Change::Parked { r#for, at, .. }) => {
                         commit.delete::<Lease>(row.id).append(row.id, &[RunEvent::RunWaiting { at: *at, r#for: *r#for }])
                     }
@@ -236,9 +244,9 @@ impl Writer {
     fn changed(&self, change: &Change) -> Option<RunRow> {
         match change {
             Change::Rows(_) => None,
-            Change::Progressed { fraction, usage, at, .. } => Some(self.run.progressed(*fraction, *usage, *at)),
-            Change::Parked { usage, at, .. } => Some(self.run.parked(*usage, *at)),
-            Change::Finished { end, usage, at, .. } => Some(self.run.progressed(self.run.progress, *usage, *at).finished(end.clone(), *at)),
+            Change::Progressed { fraction, taken, at, .. } => Some(self.run.progressed(fraction.unwrap_or(self.run.progress), *taken, *at)),
+            Change::Parked { taken, at, .. } => Some(self.run.parked(*taken, *at)),
+            Change::Finished { end, taken, at, .. } => Some(self.run.progressed(self.run.progress, *taken, *at).finished(end.clone(), *at)),
         }
     }
 }

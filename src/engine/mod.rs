@@ -43,7 +43,7 @@ use std::{
     time::Duration,
 };
 
-use crewline_protocol::value::RunId;
+use crewline_protocol::value::{RunId, WorkspaceId};
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
@@ -54,6 +54,7 @@ use tracing::warn;
 use crate::{
     context::Services,
     leases::{self, Lease, Terms},
+    store::StoreError,
 };
 use executor::{Cut, Held, HeldRuns, Means, execute};
 use stage::lock;
@@ -67,6 +68,7 @@ pub struct Engine {
     means: Arc<Means>,
     held: Arc<HeldRuns>,
     executing: JoinSet<RunId>,
+    round: leases::Round,
     leaves: watch::Receiver<bool>,
 }
 
@@ -91,7 +93,7 @@ impl Engine {
     pub fn start_with(services: Arc<Services>, node: String, models: Models, tools: Toolbox) -> EngineHandle {
         let (leave, leaves) = watch::channel(false);
         let means = Arc::new(Means { services, models: Arc::new(models), tools });
-        let engine = Self { node, means, held: Arc::default(), executing: JoinSet::new(), leaves };
+        let engine = Self { node, means, held: Arc::default(), executing: JoinSet::new(), round: leases::Round::default(), leaves };
         EngineHandle { leave, task: Mutex::new(Some(tokio::spawn(engine.run()))) }
     }
 
@@ -112,7 +114,8 @@ impl Engine {
                 () = hub.runs_queued() => self.look_for_runs().await,
                 Some(done) = self.executing.join_next() => {
                     // A place is free again, and others may have waited for it.
-                    if done.is_ok() && self.executing.len() + 1 >= settings.engine_runs as usize {
+                    let full = self.executing.len() + 1 >= settings.engine_runs.min(settings.workspace_runs) as usize;
+                    if done.is_ok() && full {
                         self.look_for_runs().await;
                     }
                 }
@@ -129,28 +132,35 @@ impl Engine {
 
     /// Begins to execute runs that nobody does, as far as there is room.
     async fn look_for_runs(&mut self) {
-        let services = &self.means.services;
-        let free = (services.settings.engine_runs as usize).saturating_sub(self.executing.len());
+        let free = (self.means.services.settings.engine_runs as usize).saturating_sub(self.executing.len());
         if free == 0 {
             return;
         }
-        // Those that are being begun are still among the queued.
-        let most = free + self.executing.len();
-        match leases::candidates(&services.store, &self.node, services.clock.now(), most).await {
+        match self.waiting(free).await {
             Ok(runs) => {
-                let runs: Vec<RunId> = runs.into_iter().filter(|run| !self.held().contains_key(run)).take(free).collect();
-                runs.into_iter().for_each(|run| self.begin(run));
+                let runs: Vec<_> = runs.into_iter().filter(|(run, _)| !self.held().contains_key(run)).take(free).collect();
+                runs.into_iter().for_each(|(run, workspace)| self.begin(run, workspace));
             }
             Err(error) => warn!(%error, "runs that wait can't be read; the next round tries again"),
         }
     }
 
-    fn begin(&mut self, run: RunId) {
+    /// Runs that nobody executes, the next first: those that were begun already, then those that wait.
+    async fn waiting(&mut self, free: usize) -> Result<Vec<(RunId, WorkspaceId)>, StoreError> {
+        let Services { store, clock, settings, .. } = &*self.means.services;
+        let held: HashMap<RunId, WorkspaceId> = self.held().iter().map(|(run, held)| (*run, held.workspace)).collect();
+        // Those that are executed are among this node's own.
+        let before = leases::held_before(store, &self.node, clock.now(), free + held.len()).await?;
+        let queued = leases::queued(store, &mut self.round, &held, free, settings.workspace_runs as usize).await?;
+        Ok(before.into_iter().map(|lease| (lease.run_id, lease.workspace_id)).chain(queued).collect())
+    }
+
+    fn begin(&mut self, run: RunId, workspace: WorkspaceId) {
         let (cut, cuts) = watch::channel(Cut::No);
         if self.held().contains_key(&run) {
             return;
         }
-        self.held().insert(run, Held { lease: None, cut });
+        self.held().insert(run, Held { workspace, lease: None, cut });
         let (means, node, holding) = (self.means.clone(), self.node.clone(), Holding { held: self.held.clone(), run });
         self.executing.spawn(async move {
             begin_and_execute(&means, &node, &holding, cuts).await;
@@ -223,8 +233,8 @@ impl Drop for Holding {
 
 async fn begin_and_execute(means: &Means, node: &str, holding: &Holding, cuts: watch::Receiver<Cut>) {
     let Services { store, clock, settings, .. } = &*means.services;
-    let terms = Terms { now: clock.now(), lease_ms: lease_ms(settings.lease_ms), max_attempts: settings.max_attempts };
-    match leases::assign(store, holding.run, node, terms).await {
+    let terms = Terms { lease_ms: lease_ms(settings.lease_ms), max_attempts: settings.max_attempts };
+    match leases::assign(store, clock, holding.run, node, terms).await {
         Ok(Some(assigned)) => {
             if let Some(held) = lock(&holding.held).get_mut(&holding.run) {
                 held.lease = Some(assigned.lease.clone());

@@ -86,7 +86,7 @@ impl Talk<'_> {
             cost_microusd: usage.cost_microusd,
         });
         events.extend(stage.spend(usage));
-        stage.log.put(&events).await;
+        stage.log.put_taken(&events, stage.taken(), at).await;
         Ok(answer)
     }
 

@@ -11,10 +11,12 @@ use std::{
 use crewline_protocol::{
     event::{RunEvent, Usage},
     fault::{Fault, FaultCode, Retry},
+    operations::run::Budget,
     value::{ApprovalId, Millis},
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
+use tracing::warn;
 
 use super::{
     branches::Branches,
@@ -28,9 +30,11 @@ use super::{
     work::Work,
 };
 use crate::{
-    apps::{Agent, App, Budget, Crew, Manager, Process},
+    apps::{Agent, App, Crew, Manager, Process},
+    budgets,
     clock::Clock,
-    runs::RunRow,
+    context::Services,
+    runs::{RunRow, Taken},
 };
 
 /// One attempt at a run.
@@ -44,6 +48,7 @@ pub(super) struct Stage {
     pub(super) tools: Toolbox,
     pub(super) cx: ToolContext,
     pub(super) clock: Clock,
+    pub(super) services: Arc<Services>,
     pub(super) answer_bytes: usize,
     pub(super) budget: Budget,
     pub(super) log: Log,
@@ -79,11 +84,20 @@ pub(super) struct Facts {
     pub(super) tasks: Map<String, Value>,
 }
 
-/// What the run's models took and cost over all attempts, and which budgets were told to run out.
-#[derive(Default)]
+/// What the run's models took and cost over all attempts, how long it was executed, and which budgets were told to run out.
 pub(super) struct Spent {
     pub(super) usage: Usage,
+    /// In earlier attempts.
+    pub(super) executed_ms: i64,
+    /// This attempt.
+    pub(super) since: Millis,
     pub(super) warned: BTreeSet<String>,
+}
+
+impl Spent {
+    pub(super) fn taken(&self, now: Millis) -> Taken {
+        Taken { usage: self.usage, executed_ms: self.executed_ms + now.since(self.since).max(0) }
+    }
 }
 
 /// How often models may be called.
@@ -176,7 +190,31 @@ impl Stage {
         }
         self.go_on(Some(work)).await?;
         let usage = lock(&self.spent).usage;
-        budget::check(self.budget, usage).map_err(|fault| self.over(fault))
+        budget::check(self.budget, usage).map_err(|fault| self.over(fault))?;
+        self.check_shared_budgets().await
+    }
+
+    /// Whether what this run and others may take together is not used up. Where that can't be read now it is not in the way.
+    async fn check_shared_budgets(&self) -> Result<(), Stopped> {
+        let used = match budgets::used(&self.services, self.run.workspace_id, &self.run.crew).await {
+            Ok(used) => used,
+            Err(error) => {
+                warn!(run = %self.run.id, %error, "budgets can't be read; the next model call looks again");
+                return Ok(());
+            }
+        };
+        let warnings = budget::shared_warnings(&used, self.now());
+        let warnings: Vec<RunEvent> = {
+            let mut spent = lock(&self.spent);
+            warnings.into_iter().filter(|(name, _)| spent.warned.insert(name.clone())).map(|(_, warning)| warning).collect()
+        };
+        if !warnings.is_empty() {
+            self.log.put(&warnings).await;
+        }
+        match used.iter().find(|used| used.used >= used.most) {
+            Some(used) => Err(self.over(used.fault())),
+            None => Ok(()),
+        }
     }
 
     /// Ends the run, whatever else goes on in it.
@@ -207,8 +245,8 @@ impl Stage {
         warnings.into_iter().filter(|(name, _)| spent.warned.insert((*name).to_owned())).map(|(_, warning)| warning).collect()
     }
 
-    pub(super) fn used(&self) -> Usage {
-        lock(&self.spent).usage
+    pub(super) fn taken(&self) -> Taken {
+        lock(&self.spent).taken(self.now())
     }
 
     /// Keeps what a tool has given, where the agent wants it and making the call again would give the same.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     apps::App,
+    clock::Clock,
     runs,
     settings::Settings,
     testing::{
@@ -162,10 +163,11 @@ async fn who_has_lost_a_lease_can_write_nothing_more() {
     let ada = node.someone("ada@example.com").await;
     let run = node.start(&ada).await;
     let store = &node.services.store;
-    let terms = |now| Terms { now, lease_ms: 1_000, max_attempts: 5 };
-    let zombie = leases::assign(store, run.id, "a", terms(START)).await.unwrap().unwrap();
-    assert!(leases::assign(store, run.id, "b", terms(START.plus(1_000))).await.unwrap().is_none(), "the lease still holds");
-    let next = leases::assign(store, run.id, "b", terms(START.plus(1_001))).await.unwrap().unwrap();
+    let terms = Terms { lease_ms: 1_000, max_attempts: 5 };
+    let at = |ms| Clock::simulated(1, START.plus(ms));
+    let zombie = leases::assign(store, &at(0), run.id, "a", terms).await.unwrap().unwrap();
+    assert!(leases::assign(store, &at(1_000), run.id, "b", terms).await.unwrap().is_none(), "the lease still holds");
+    let next = leases::assign(store, &at(1_001), run.id, "b", terms).await.unwrap().unwrap();
     assert_eq!((next.lease.epoch, next.lease.attempt), (2, 2));
 
     let before = node.log(run.id).await;
@@ -173,7 +175,7 @@ async fn who_has_lost_a_lease_can_write_nothing_more() {
     log.put(&before).await;
     assert!(matches!(writer.run().await, log::Written::Lost));
     let (log, writer) = log::open(store.clone(), zombie.lease.clone(), zombie.run);
-    let finishing = log.finish(&[], runs::End::Cancelled, Usage::default(), START, crate::store::Commit::default());
+    let finishing = log.finish(&[], runs::End::Cancelled, runs::Taken::default(), START, crate::store::Commit::default());
     tokio::select! {
         written = writer.run() => assert!(matches!(written, log::Written::Lost)),
         _ = finishing => panic!("it is written"),
@@ -312,7 +314,7 @@ async fn the_review_of_a_page_says_what_was_measured() {
     let ada = node.someone("ada@example.com").await;
     let page = include_str!("../../apps/kp/pages/queues.html");
     let Value::Object(inputs) = json!({"page": page, "name": "queues.html"}) else { panic!() };
-    let input = Start { id: None, crew: "review".into(), inputs, session_id: None };
+    let input = Start { crew: "review".into(), inputs, ..Start::default() };
     let run = runs::start(node.context(Some(&ada)), input).await.unwrap().output;
     let _engine = node.engine("n", &Counted::default());
     let row = node.finishes(run.id).await;

@@ -1,7 +1,6 @@
 //! Assigning runs, renewing leases, giving them back.
 
 use crewline_protocol::{
-    event::RunEvent,
     fault::{Fault, FaultCode, Retry},
     operations::run::Status,
     value::{Millis, Offset, Revision, RunId},
@@ -9,18 +8,11 @@ use crewline_protocol::{
 
 use super::Lease;
 use crate::{
-    approvals, entity,
+    clock::Clock,
+    endings,
     runs::{End, RunRow, finished_event},
     store::{Commit, CommitError, Condition, Guard, Select, Store, StoreError, Stored},
 };
-
-entity! {
-    /// As much of a run as tells whether someone must execute it: its inputs may be long.
-    struct Waiting in "runs" {
-        id: RunId,
-        status: Status,
-    }
-}
 
 /// A run that is to be executed now.
 #[derive(Debug, Clone)]
@@ -33,19 +25,15 @@ pub struct Assigned {
     pub head: Offset,
 }
 
-/// Runs that this holder might execute: its own from before a restart, those whose lease has expired, those that are queued; the
-/// oldest first, at most so many of each.
+/// Runs that somebody held: this holder before a restart, or whoever let a lease expire; the oldest first, at most so many of each.
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn candidates(store: &Store, holder: &str, now: Millis, most: usize) -> Result<Vec<RunId>, StoreError> {
+pub async fn held_before(store: &Store, holder: &str, now: Millis, most: usize) -> Result<Vec<Lease>, StoreError> {
     let own: Vec<Lease> = store.select(&Select::by("holder", holder).limit(most)).await?;
     let expired = Select::default().and(Condition::Less("expires_at", now.to_value())).limit(most);
     let expired: Vec<Lease> = store.select(&expired).await?;
-    let queued: Vec<Waiting> = store.select(&Select::by("status", Status::Queued).limit(most)).await?;
-    let mut runs: Vec<RunId> = own.into_iter().chain(expired).map(|lease| lease.run_id).collect();
-    runs.extend(queued.into_iter().map(|run| run.id));
-    Ok(runs)
+    Ok(own.into_iter().chain(expired).collect())
 }
 
 /// Gives a run to this holder, who begins its next attempt, or goes on with one that was put away. `None` where there is nothing to
@@ -53,12 +41,13 @@ pub async fn candidates(store: &Store, holder: &str, now: Millis, most: usize) -
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn assign(store: &Store, run: RunId, holder: &str, terms: Terms) -> Result<Option<Assigned>, StoreError> {
+pub async fn assign(store: &Store, clock: &Clock, run: RunId, holder: &str, terms: Terms) -> Result<Option<Assigned>, StoreError> {
     let Some(run) = store.get::<RunRow>(run).await? else { return Ok(None) };
     let held = store.get::<Lease>(run.id).await?;
-    let Terms { now, lease_ms, max_attempts } = terms;
+    let Terms { lease_ms, max_attempts } = terms;
+    let now = clock.now();
     let takes = match &held {
-        None => run.status == Status::Queued,
+        None => run.status == Status::Queued && run.turn_after.is_none(),
         Some(lease) => run.status == Status::Running && (lease.holder == holder || lease.expires_at < now),
     };
     if !takes {
@@ -83,7 +72,7 @@ pub async fn assign(store: &Store, run: RunId, holder: &str, terms: Terms) -> Re
     };
     if let Some(end) = end {
         let ended = run.finished(end, now);
-        let (commit, mut events) = approvals::withdraw_all(store, &run, commit, now).await?;
+        let (commit, mut events) = endings::with(store, clock, &ended, commit).await?;
         events.push(finished_event(&ended, ended.usage()));
         let commit = commit.replace(&run, &ended).delete::<Lease>(run.id).append(run.id, &events);
         return done(store.commit(commit).await).map(|_| None);
@@ -100,7 +89,7 @@ pub async fn assign(store: &Store, run: RunId, holder: &str, terms: Terms) -> Re
         expires_at: now.plus(lease_ms),
     };
     let begun = run.begun(attempt, now);
-    let event = RunEvent::RunStarted { at: now, attempt, crew: run.crew.clone(), inputs: run.inputs.0.clone() };
+    let event = begun.started(now);
     let commit = commit.replace(&run, &begun).put(&lease);
     let commit = if goes_on { commit } else { commit.append(run.id, &[event]) };
     let Some(committed) = done(store.commit(commit).await)? else { return Ok(None) };
@@ -115,8 +104,6 @@ pub async fn assign(store: &Store, run: RunId, holder: &str, terms: Terms) -> Re
 /// What an assignment goes by.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
-    /// The time now.
-    pub now: Millis,
     /// How long a lease holds without being renewed.
     pub lease_ms: i64,
     /// How often a run is begun before it fails.

@@ -3,9 +3,11 @@
 
 mod assign;
 mod node;
+mod queue;
 
-pub use assign::{Assigned, Terms, assign, candidates, release, renew};
+pub use assign::{Assigned, Terms, assign, held_before, release, renew};
 pub use node::Name;
+pub use queue::{Round, queued};
 
 use crewline_protocol::value::{Millis, Revision, RunId, WorkspaceId};
 

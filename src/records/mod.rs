@@ -27,8 +27,9 @@ use crewline_protocol::{
 };
 
 use crate::{
+    access::Identity,
     apps::App,
-    context::{Answer, Context, Failure},
+    context::{Answer, Context, Failure, Services},
     store::{Commit, Condition, Select, Value},
 };
 use write::{Did, Writing, ids};
@@ -97,6 +98,18 @@ pub async fn batch(cx: Context, input: Batch) -> Result<Answer<Batched>, Failure
         return Err(Fault::new(FaultCode::TooLarge, message).into());
     }
     cx.commit(commit, written).await
+}
+
+/// A record of the served app, as far as a principal may read it.
+///
+/// # Errors
+/// `invalid` where there is no such collection; see [`Failure`].
+pub async fn readable(services: &Services, identity: &Identity, collection: &str, id: RecordId) -> Result<Option<RecordRow>, Failure> {
+    let app = services.apps.current();
+    let rights = app.collections.get(collection).ok_or_else(|| no_collection(&app, collection))?.rights.read;
+    let asking = Asking::new(identity, services.clock.now());
+    let row = services.store.get::<RecordRow>(id).await?;
+    Ok(row.filter(|row| row.workspace_id == identity.workspace && row.collection == collection && row.may_be_read(rights, &asking)))
 }
 
 /// Carries out a write that leaves a row, and answers with that.

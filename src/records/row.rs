@@ -100,6 +100,11 @@ impl RecordRow {
         Ok(row)
     }
 
+    /// Whether this one may read it.
+    pub(super) fn may_be_read(&self, rights: Allowed, asking: &Asking) -> bool {
+        asking.may(rights, self.created_by)
+    }
+
     /// A record with this data, whoever makes it. What the schema gives to data that lacks it is in it.
     pub(super) fn new(collection: &Collection, id: RecordId, mut data: Data, asking: &Asking) -> Self {
         for (field, value) in &collection.defaults {

@@ -14,12 +14,12 @@ const FIELDS: usize = 20;
 /// Passes inputs that the crew's schema accepts and that fill all its placeholders.
 ///
 /// # Errors
-/// `invalid`, with each field's path.
-pub(super) fn check(crew: &Crew, inputs: &Inputs) -> Result<(), Fault> {
+/// `invalid`, with each field's path, from where the inputs stand.
+pub(super) fn check(crew: &Crew, inputs: &Inputs, at: &str) -> Result<(), Fault> {
     let instance = Value::Object(inputs.clone());
-    let wrong = crew.inputs.wrong(&instance, "inputs").into_iter();
+    let wrong = crew.inputs.wrong(&instance, at).into_iter();
     let missing = crew.placeholders.iter().filter(|name| !inputs.contains_key(*name)).map(|name| FieldFault {
-        path: format!("inputs.{name}"),
+        path: format!("{at}.{name}"),
         code: "required".into(),
         message: format!("the crew's texts name `{{{name}}}`: give it a value"),
     });
@@ -35,7 +35,7 @@ mod tests {
     fn fields(inputs: Value) -> Vec<(String, String)> {
         let Value::Object(inputs) = inputs else { panic!() };
         let app = App::built_in();
-        let Err(fault) = check(&app.crews["review"], &inputs) else { return Vec::new() };
+        let Err(fault) = check(&app.crews["review"], &inputs, "inputs") else { return Vec::new() };
         fault.fields.into_iter().map(|field| (field.path, field.code)).collect()
     }
 
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn a_page_that_is_too_long_is_not_repeated_in_the_fault() {
         let Value::Object(inputs) = serde_json::json!({"page": "x".repeat(204_801), "name": "y"}) else { panic!() };
-        let fault = check(&App::built_in().crews["review"], &inputs).unwrap_err();
+        let fault = check(&App::built_in().crews["review"], &inputs, "inputs").unwrap_err();
         assert!(fault.to_string().len() < 300, "{}", fault.to_string().len());
     }
 }

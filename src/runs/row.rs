@@ -1,10 +1,10 @@
 //! A run's row, and how it changes: pure functions of the row.
 
 use crewline_protocol::{
-    event::Usage,
+    event::{RunEvent, Usage},
     fault::Fault,
-    operations::run::{CancelMode, Inputs, Run, Status},
-    value::{MicroUsd, Millis, Revision, RunId, SessionId, UserId, WorkspaceId},
+    operations::run::{Budget, CancelMode, Inputs, Run, Status, Subject},
+    value::{MessageId, MicroUsd, Millis, RecordId, Revision, RunId, SessionId, UserId, WorkspaceId},
 };
 
 use crate::{entity, store::Json};
@@ -60,6 +60,42 @@ entity! {
         lease_epoch: i64,
         /// Since when it is to pause, or does; set by who asks for it, and taken away by who resumes it.
         pause_requested_at: Option<Millis>,
+        /// Those with more are executed first.
+        priority: i64,
+        /// What it may take, beside what its crew may.
+        budget: Option<Json<Budget>>,
+        /// The collection of the record that it is about.
+        subject_collection: Option<String>,
+        /// The record that it is about.
+        subject_id: Option<RecordId>,
+        /// The message that it answers.
+        message_id: Option<MessageId>,
+        /// The run that it tries again.
+        retry_of: Option<RunId>,
+        /// The run that stands for it.
+        parent_id: Option<RunId>,
+        /// How many runs it stands for; nobody executes it itself.
+        runs: Option<u32>,
+        /// The run of its session that must end before it begins; taken away when that has ended.
+        turn_after: Option<RunId>,
+        /// How long it was executed, over all its attempts, in milliseconds; set with its usage.
+        executed_ms: i64,
+    }
+}
+
+/// What a run has taken so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// What its models took and cost.
+    pub usage: Usage,
+    /// How long it was executed, in milliseconds.
+    pub executed_ms: i64,
+}
+
+impl std::ops::AddAssign for Taken {
+    fn add_assign(&mut self, other: Self) {
+        self.usage += other.usage;
+        self.executed_ms += other.executed_ms;
     }
 }
 
@@ -105,6 +141,14 @@ impl RunRow {
             fault: row.fault.map(|fault| fault.0),
             usage: self.usage(),
             started_by: row.started_by,
+            priority: i32::try_from(row.priority).unwrap_or_default(),
+            budget: row.budget.map(|budget| budget.0),
+            subject: row.subject_collection.zip(row.subject_id).map(|(collection, id)| Subject { collection, id }),
+            subject_id: row.subject_id,
+            message_id: row.message_id,
+            retry_of: row.retry_of,
+            parent_id: row.parent_id,
+            runs: row.runs,
             cancel_requested_at: row.cancel_requested_at,
             pause_requested_at: row.pause_requested_at,
             started_at: row.started_at,
@@ -115,6 +159,11 @@ impl RunRow {
     /// The same, written at this revision.
     pub fn at(&self, revision: Revision) -> Run {
         Run { revision, ..self.run() }
+    }
+
+    /// What it has taken so far.
+    pub fn taken(&self) -> Taken {
+        Taken { usage: self.usage(), executed_ms: self.executed_ms }
     }
 
     /// What its models took and cost so far.
@@ -139,10 +188,28 @@ impl RunRow {
         Self { status: Status::Running, attempt, lease_epoch, started_at, updated_at: now, ..self.clone() }
     }
 
+    /// How its log says that it was begun.
+    pub fn started(&self, at: Millis) -> RunEvent {
+        RunEvent::RunStarted { at, attempt: self.attempt, crew: self.crew.clone(), inputs: self.inputs.0.clone() }
+    }
+
     /// Put away until it is queued again: nobody holds it.
     #[must_use]
-    pub fn parked(&self, usage: Usage, now: Millis) -> Self {
-        Self { status: Status::Waiting, ..self.progressed(self.progress, usage, now) }
+    pub fn parked(&self, taken: Taken, now: Millis) -> Self {
+        Self { status: Status::Waiting, ..self.progressed(self.progress, taken, now) }
+    }
+
+    /// Whether it stands for others, and is executed by nobody.
+    pub fn stands_for_others(&self) -> bool {
+        self.runs.is_some()
+    }
+
+    /// Free to begin, or, while the one before it in turn waits itself, after that one's own.
+    #[must_use]
+    pub fn next_in_turn(&self, after: Option<RunId>, now: Millis) -> Self {
+        let begins = after.is_none() && self.stands_for_others();
+        let next = Self { turn_after: after, updated_at: now, ..self.clone() };
+        if begins { next.begun(1, now) } else { next }
     }
 
     /// Whether it was put away until somebody answers or resumes it: a run for a worker waits too, but for being begun.
@@ -158,10 +225,12 @@ impl RunRow {
 
     /// So far through its tasks, at this cost.
     #[must_use]
-    pub fn progressed(&self, progress: f64, usage: Usage, now: Millis) -> Self {
+    pub fn progressed(&self, progress: f64, taken: Taken, now: Millis) -> Self {
         let tokens = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
+        let Taken { usage, executed_ms } = taken;
         Self {
             progress,
+            executed_ms,
             input_tokens: tokens(usage.input_tokens),
             output_tokens: tokens(usage.output_tokens),
             cost_microusd: usage.cost_microusd,
@@ -182,26 +251,31 @@ impl RunRow {
         Self { status, output, fault, progress, finished_at: Some(now), updated_at: now, ..self.clone() }
     }
 
-    /// Asked to end. A graceful request can be followed by one for now, not the other way round.
+    /// Asked to end.
     pub fn cancelled(&self, mode: CancelMode, now: Millis) -> Cancelled {
+        match self.asked_to_end(mode, now) {
+            None => Cancelled::Unchanged,
+            Some(asked) if self.status == Status::Running => Cancelled::Requested(asked),
+            Some(asked) => Cancelled::Ended(asked.finished(End::Cancelled, now)),
+        }
+    }
+
+    /// With the request to end; `None` where that changes nothing. A graceful one can be followed by one for now, not the other way round.
+    pub fn asked_to_end(&self, mode: CancelMode, now: Millis) -> Option<Self> {
         let harder = matches!((self.cancel_mode(), mode), (None, _) | (Some(CancelMode::Graceful), CancelMode::Now));
         if self.status.is_final() || !harder {
-            return Cancelled::Unchanged;
+            return None;
         }
         let name = match mode {
             CancelMode::Graceful => "graceful",
             CancelMode::Now => "now",
         };
-        let asked = Self {
+        Some(Self {
             cancel_requested_at: self.cancel_requested_at.or(Some(now)),
             cancel_mode: Some(name.to_owned()),
             updated_at: now,
             ..self.clone()
-        };
-        match self.status {
-            Status::Running => Cancelled::Requested(asked),
-            _ => Cancelled::Ended(asked.finished(End::Cancelled, now)),
-        }
+        })
     }
 }
 
@@ -236,6 +310,16 @@ pub(crate) mod tests {
             finished_at: None,
             lease_epoch: 0,
             pause_requested_at: None,
+            priority: 0,
+            budget: None,
+            subject_collection: None,
+            subject_id: None,
+            message_id: None,
+            retry_of: None,
+            parent_id: None,
+            runs: None,
+            turn_after: None,
+            executed_ms: 0,
         }
     }
 

@@ -1,3 +1,5 @@
+mod together;
+
 use crewline_protocol::{
     event::{RunEvent, WaitingFor},
     fault::{Fault, FaultCode, Reason},
@@ -19,7 +21,7 @@ use crate::{
 };
 
 fn start(page: &str) -> Start {
-    Start { id: None, crew: "pair".into(), inputs: inputs(page), session_id: None }
+    Start { crew: "pair".into(), inputs: inputs(page), ..Start::default() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,7 +122,7 @@ async fn a_session_is_made_once_under_its_id() {
     let node = Node::new(app(), slow()).await;
     let ada = node.someone("ada@example.com").await;
     let id = node.services.clock.id(SessionId::new);
-    let create = || sessions::create(node.context(Some(&ada)), Create { id: Some(id), title: "Here".into() });
+    let create = || sessions::create(node.context(Some(&ada)), Create { id: Some(id), title: "Here".into(), crew: None });
     let session = create().await.unwrap().output;
     assert_eq!((session.id, session.title.as_str(), session.created_by), (id, "Here", ada.user));
     assert_eq!(fault(create().await.unwrap_err()).reason, Some(Reason::Taken));

@@ -3,18 +3,13 @@
 use std::sync::{Arc, LazyLock};
 
 use crewline_protocol::{
-    opening::PrincipalKind,
-    operations::message::{self, Author, Message, Post},
+    opening::{Principal, PrincipalKind},
+    operations::message::{self, Author, Message},
     value::{MessageId, Millis, Revision, RunId, SessionId, WorkspaceId, encode},
 };
 
-use super::{load, noun};
-use crate::{
-    context::{Answer, Context, Failure},
-    entity,
-    query::Noun,
-    store::Commit,
-};
+use super::{SessionRow, noun};
+use crate::{entity, query::Noun};
 
 entity! {
     /// A message as it is stored.
@@ -39,7 +34,7 @@ entity! {
         author_name: String,
         /// What was said.
         text: String,
-        /// The run that said it.
+        /// The run that said it, or that it was said to.
         run_id: Option<RunId>,
     }
 }
@@ -53,42 +48,31 @@ pub fn messages() -> Arc<Noun> {
     NOUN.clone()
 }
 
-/// Says something in a session.
-///
-/// # Errors
-/// `not_found` for a session that is absent or in another workspace; `conflict`, `state` for one that is put away; `conflict`,
-/// `taken` for an id that is there already.
-pub async fn post(cx: Context, input: Post) -> Result<Answer<Message>, Failure> {
-    let identity = cx.identity()?.clone();
-    let session = load(&cx.services, identity.workspace, input.session_id).await?;
-    let commit = Commit::in_workspace(identity.workspace).guard(session.in_use()?);
-    let (id, commit) = cx.id::<MessageRow, _>(input.id, MessageId::new, commit).await?;
-    let (now, principal) = (cx.now(), &identity.principal);
-    let message = MessageRow {
-        id,
-        workspace_id: identity.workspace,
-        revision: Revision(0),
-        created_at: now,
-        updated_at: now,
-        session_id: session.id,
-        author_kind: principal.kind,
-        author_id: principal.id.clone(),
-        author_name: principal.name.clone(),
-        text: input.text,
-        run_id: None,
-    };
-    let commit = commit.insert(&message);
-    cx.commit(commit, move |revision| message.at(revision)).await
-}
-
 impl MessageRow {
+    /// Something that a principal says now.
+    pub fn said(id: MessageId, session: &SessionRow, principal: &Principal, text: String, now: Millis) -> Self {
+        Self {
+            id,
+            workspace_id: session.workspace_id,
+            revision: Revision(0),
+            created_at: now,
+            updated_at: now,
+            session_id: session.id,
+            author_kind: principal.kind,
+            author_id: principal.id.clone(),
+            author_name: principal.name.clone(),
+            text,
+            run_id: None,
+        }
+    }
+
     /// As the wire has it.
     pub fn message(&self) -> Message {
         self.at(self.revision)
     }
 
     /// The same, written at this revision.
-    fn at(&self, revision: Revision) -> Message {
+    pub fn at(&self, revision: Revision) -> Message {
         let row = self.clone();
         Message {
             id: row.id,

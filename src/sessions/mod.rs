@@ -4,7 +4,7 @@ mod clear;
 mod messages;
 
 pub use clear::{Deleted, clear};
-pub use messages::{MessageRow, messages, post};
+pub use messages::{MessageRow, messages};
 
 use std::{
     collections::HashSet,
@@ -50,6 +50,8 @@ entity! {
         created_by: UserId,
         /// Since when it is put away; set by `archive`.
         archived_at: Option<Millis>,
+        /// The crew that answers what people say in it.
+        crew: Option<String>,
     }
 }
 
@@ -71,11 +73,14 @@ pub fn noun() -> Arc<Noun> {
 /// Makes a session.
 ///
 /// # Errors
-/// `conflict`, `taken` for an id that is there already.
+/// `conflict`, `taken` for an id that is there already; `invalid` for a crew that is not there, or takes no messages.
 pub async fn create(cx: Context, input: Create) -> Result<Answer<Session>, Failure> {
     let identity = cx.identity()?.clone();
+    if let Some(crew) = &input.crew {
+        takes_messages(&cx, crew).await?;
+    }
     let (id, commit) = cx.id::<SessionRow, _>(input.id, SessionId::new, Commit::in_workspace(identity.workspace)).await?;
-    let session = SessionRow::new(id, identity.workspace, identity.user, input.title, cx.now());
+    let session = SessionRow { crew: input.crew, ..SessionRow::new(id, identity.workspace, identity.user, input.title, cx.now()) };
     let commit = commit.insert(&session);
     cx.commit(commit, move |revision| session.at(revision)).await
 }
@@ -87,8 +92,12 @@ pub async fn create(cx: Context, input: Create) -> Result<Answer<Session>, Failu
 pub async fn update(cx: Context, input: Update) -> Result<Answer<Session>, Failure> {
     let session = load(&cx.services, cx.identity()?.workspace, input.id).await?;
     unchanged(input.revision, session.revision, || session.session())?;
-    let renamed = input.title.map(|title| session.renamed(title, cx.now()));
-    save(&cx, session, renamed).await
+    if let Some(Some(crew)) = &input.crew {
+        takes_messages(&cx, crew).await?;
+    }
+    let changes = input.title.is_some() || input.crew.is_some();
+    let changed = changes.then(|| session.changed(input.title, input.crew, cx.now()));
+    save(&cx, session, changed).await
 }
 
 /// Puts a session away, or takes it out again.
@@ -154,6 +163,16 @@ pub fn gone(told: &[Told]) -> Vec<SessionId> {
     gone.filter_map(|change| SessionId::from_value(change.id.clone())).collect()
 }
 
+/// Passes a crew that can answer what people say.
+async fn takes_messages(cx: &Context, crew: &str) -> Result<(), Failure> {
+    let app = cx.services.apps.of(cx.identity()?.workspace);
+    if app.crew(crew)?.message_input.is_none() {
+        let message = format!("crew `{crew}` takes no messages: name the input that they go into as `message_input` in crew.yaml");
+        return Err(Fault::invalid("crew", "unsupported", message).into());
+    }
+    Ok(())
+}
+
 async fn save(cx: &Context, before: SessionRow, after: Option<SessionRow>) -> Result<Answer<Session>, Failure> {
     match after {
         Some(after) => {
@@ -168,7 +187,7 @@ impl SessionRow {
     /// A new session.
     pub fn new(id: SessionId, workspace_id: WorkspaceId, created_by: UserId, title: String, now: Millis) -> Self {
         let (created_at, updated_at, revision) = (now, now, Revision(0));
-        Self { id, workspace_id, revision, created_at, updated_at, title, created_by, archived_at: None }
+        Self { id, workspace_id, revision, created_at, updated_at, title, created_by, archived_at: None, crew: None }
     }
 
     /// What must still hold when something new is written in it.
@@ -189,13 +208,20 @@ impl SessionRow {
 
     /// The same, written at this revision.
     fn at(&self, revision: Revision) -> Session {
-        let Self { id, created_at, updated_at, title, created_by, archived_at, .. } = self.clone();
-        Session { id, revision, created_at, updated_at, title, created_by, archived_at }
+        let Self { id, created_at, updated_at, title, created_by, archived_at, crew, .. } = self.clone();
+        Session { id, revision, created_at, updated_at, title, created_by, crew, archived_at }
     }
 
-    /// Under another title.
-    fn renamed(&self, title: String, now: Millis) -> Self {
-        Self { title, updated_at: now, ..self.clone() }
+    /// Under another title, or with another crew.
+    fn changed(&self, title: Option<String>, crew: Option<Option<String>>, now: Millis) -> Self {
+        let Self { title: old, crew: before, .. } = self.clone();
+        Self { title: title.unwrap_or(old), crew: crew.unwrap_or(before), updated_at: now, ..self.clone() }
+    }
+
+    /// The same after a run was started in it.
+    #[must_use]
+    pub fn used(&self, now: Millis) -> Self {
+        Self { updated_at: now, ..self.clone() }
     }
 
     /// Put away or taken out; `None` where it is so already.

@@ -21,11 +21,11 @@ use crate::{
 type Connected = Peer<tokio::io::DuplexStream>;
 
 async fn session(peer: &mut Connected) -> Session {
-    peer.call(&Create { id: None, title: "Here".into() }).await.unwrap()
+    peer.call(&Create { id: None, title: "Here".into(), crew: None }).await.unwrap()
 }
 
 fn post(session: SessionId, text: &str) -> Post {
-    Post { id: None, session_id: session, text: text.into() }
+    Post { id: None, session_id: session, text: text.into(), inputs: serde_json::Map::new(), on_busy: None }
 }
 
 fn delete(id: SessionId) -> Delete {
@@ -56,7 +56,7 @@ async fn a_session_is_renamed_put_away_and_taken_out_again() {
     let mut ada = stage.signed_in().await;
     let made = session(&mut ada).await;
     let stored = async || stage.node.services.store.get::<SessionRow>(made.id).await.unwrap().unwrap().session();
-    let renamed = ada.call(&Update { id: made.id, revision: Some(made.revision), title: Some("There".into()) }).await.unwrap();
+    let renamed = ada.call(&Update { id: made.id, revision: Some(made.revision), title: Some("There".into()), crew: None }).await.unwrap();
     assert_eq!(renamed, Session { title: "There".into(), revision: renamed.revision, ..made.clone() });
     let archive = |archived| Archive { id: made.id, revision: None, archived };
     let away = ada.call(&archive(None)).await.unwrap();
@@ -64,12 +64,12 @@ async fn a_session_is_renamed_put_away_and_taken_out_again() {
     assert_eq!(ada.call(&archive(Some(true))).await, Ok(away.clone()), "it is so already");
     let back = ada.call(&archive(Some(false))).await.unwrap();
     assert_eq!((back.archived_at, &back), (None, &stored().await));
-    let same = ada.call(&Update { id: made.id, revision: None, title: None }).await;
+    let same = ada.call(&Update { id: made.id, revision: None, title: None, crew: None }).await;
     assert_eq!(same, Ok(back.clone()), "nothing was asked for");
 
     let stale = Some(made.revision);
     let faults = [
-        ada.call(&Update { id: made.id, revision: stale, title: None }).await.unwrap_err(),
+        ada.call(&Update { id: made.id, revision: stale, title: None, crew: None }).await.unwrap_err(),
         ada.call(&Archive { id: made.id, revision: stale, archived: None }).await.unwrap_err(),
         ada.call(&Delete { id: made.id, revision: stale }).await.unwrap_err(),
     ];
@@ -78,7 +78,7 @@ async fn a_session_is_renamed_put_away_and_taken_out_again() {
         assert_eq!(fault.current, serde_json::to_value(&back).ok());
     }
     for title in [String::new(), "x".repeat(201)] {
-        let fault = ada.call(&Update { id: made.id, revision: None, title: Some(title) }).await.unwrap_err();
+        let fault = ada.call(&Update { id: made.id, revision: None, title: Some(title), crew: None }).await.unwrap_err();
         assert_eq!((fault.code, fault.fields[0].path.as_str()), (FaultCode::Invalid, "title"));
     }
 }
@@ -113,7 +113,7 @@ async fn what_is_another_workspaces_reads_as_absent() {
     let here = session(&mut stage.signed_in().await).await.id;
     let mut eve = stage.connect_as(&register(&stage.node, "eve@example.com").await).await;
     for id in [here, stage.node.services.clock.id(SessionId::new)] {
-        assert_eq!(eve.call(&Update { id, revision: None, title: None }).await, Err(Fault::not_found()));
+        assert_eq!(eve.call(&Update { id, revision: None, title: None, crew: None }).await, Err(Fault::not_found()));
         assert_eq!(eve.call(&Archive { id, revision: None, archived: None }).await, Err(Fault::not_found()));
         assert_eq!(eve.call(&delete(id)).await, Err(Fault::not_found()));
         assert_eq!(eve.call(&post(id, "x")).await, Err(Fault::not_found()));
@@ -127,9 +127,10 @@ async fn a_session_is_deleted_when_its_runs_have_ended_and_is_gone_at_once() {
     let mut ada = stage.signed_in().await;
     let here = session(&mut ada).await;
     let inputs = json!({ "page": "A page.", "name": "page.txt" }).as_object().unwrap().clone();
-    let run = ada.call(&Start { id: None, crew: "review".into(), inputs, session_id: Some(here.id) }).await.unwrap();
+    let run = ada.call(&Start { crew: "review".into(), inputs, session_id: Some(here.id), ..Start::default() }).await.unwrap();
     let busy = ada.call(&delete(here.id)).await.unwrap_err();
-    assert_eq!((state(&busy), busy.current), ((CONFLICT, Some(Reason::State)), serde_json::to_value(&here).ok()));
+    let used = ada.call(&session::Get { id: here.id }).await.unwrap();
+    assert_eq!((state(&busy), busy.current), ((CONFLICT, Some(Reason::State)), serde_json::to_value(&used).ok()));
     ada.call(&Cancel { id: run.id, mode: None }).await.unwrap();
 
     let mut there = stage.signed_in().await;

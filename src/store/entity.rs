@@ -6,10 +6,10 @@ use bytes::Bytes;
 use crewline_protocol::{
     opening::PrincipalKind,
     operation::Role,
-    operations::{approval, invitation, run::Status},
+    operations::{approval, budget::Period, invitation, run::Status},
     value::{
-        ApprovalId, ArtifactId, CollectionId, ConnectionId, InvitationId, MemberId, MessageId, MicroUsd, Millis, MutationKey, Offset,
-        RecordId, Revision, RunId, SessionId, SignInId, SteerId, UserId, WorkspaceId,
+        AgentId, ApprovalId, ArtifactId, BudgetId, CollectionId, ConnectionId, CrewId, InvitationId, MemberId, MessageId, MicroUsd, Millis,
+        MutationKey, Offset, RecordId, Revision, RunId, SessionId, SignInId, SteerId, UserId, WorkspaceId,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -307,6 +307,7 @@ stored_as! {
     approval::Kind as String: |kind| kind.as_str().to_owned(), |name| approval::Kind::from_name(&name);
     approval::Status as String: |status| status.as_str().to_owned(), |name| approval::Status::from_name(&name);
     approval::OnExpire as String: |consequence| consequence.as_str().to_owned(), |name| approval::OnExpire::from_name(&name);
+    Period as String: |period| period.as_str().to_owned(), |name| Period::from_name(&name);
     Status as String: |status| status.as_str().to_owned(), |name| Status::from_name(&name);
     ConnectionId as String: ToString::to_string, |text| text.parse().ok();
     WorkspaceId as String: ToString::to_string, |text| text.parse().ok();
@@ -323,6 +324,9 @@ stored_as! {
     SteerId as String: ToString::to_string, |text| text.parse().ok();
     ApprovalId as String: ToString::to_string, |text| text.parse().ok();
     ArtifactId as String: ToString::to_string, |text| text.parse().ok();
+    BudgetId as String: ToString::to_string, |text| text.parse().ok();
+    CrewId as String: ToString::to_string, |text| text.parse().ok();
+    AgentId as String: ToString::to_string, |text| text.parse().ok();
 }
 
 impl From<i64> for Value {

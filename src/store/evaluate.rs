@@ -181,7 +181,7 @@ fn group(by: &GroupBy, row: &Row) -> Value {
 const MOST_EXACT: i64 = (1 << 53) - 1;
 
 /// When the span begins in which a time lies.
-fn begin(bucket: Bucket, at: i64) -> i64 {
+pub fn begin(bucket: Bucket, at: i64) -> i64 {
     match bucket {
         Bucket::Hour => at - at.rem_euclid(HOUR_MS),
         Bucket::Day => at - at.rem_euclid(DAY_MS),

@@ -1,8 +1,13 @@
 //! What the migrations say and the twin in memory must know.
 
 /// Columns of a table that no two rows share where none of them is absent, besides its primary key; held to the migrations by a test.
-const UNIQUE: &[(&str, &[&str])] =
-    &[("users", &["email"]), ("members", &["workspace_id", "user_id"]), ("invitations", &["workspace_id", "pending"])];
+const UNIQUE: &[(&str, &[&str])] = &[
+    ("users", &["email"]),
+    ("members", &["workspace_id", "user_id"]),
+    ("invitations", &["workspace_id", "pending"]),
+    ("budgets", &["workspace_id", "crew", "period"]),
+    ("crews", &["workspace_id", "name"]),
+];
 
 /// The sets of columns of this table that no two rows share.
 pub(super) fn unique(table: &str) -> impl Iterator<Item = &'static [&'static str]> {

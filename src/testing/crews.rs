@@ -136,7 +136,7 @@ impl Node {
     }
 
     pub(crate) async fn start(&self, identity: &Arc<Identity>) -> Run {
-        let input = Start { id: None, crew: "pair".into(), inputs: inputs("One two three."), session_id: None };
+        let input = Start { crew: "pair".into(), inputs: inputs("One two three."), ..Start::default() };
         runs::start(self.context(Some(identity)), input).await.unwrap().output
     }
 

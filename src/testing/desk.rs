@@ -59,7 +59,7 @@ impl Played {
     pub(crate) async fn on(node: Node, model: Scripted, tools: &[&Echo]) -> Self {
         let ada = node.someone("ada@example.com").await;
         let Value::Object(inputs) = json!({"topic": "rain"}) else { panic!() };
-        let start = Start { id: None, crew: "desk".into(), inputs, session_id: None };
+        let start = Start { crew: "desk".into(), inputs, ..Start::default() };
         let run = runs::start(node.context(Some(&ada)), start).await.unwrap().output.id;
         let tools: Vec<Arc<dyn Tool>> = tools.iter().map(|echo| echo.tool()).collect();
         let engine = model.engine(&node, tools);

@@ -33,7 +33,7 @@ pub(crate) async fn start_review(client: &Client) -> Run {
     let page = "<h1>On tea</h1><p>Tea is a drink. It is made of leaves and hot water. Some add milk.</p>";
     let inputs = serde_json::json!({ "name": "tea.html", "page": page });
     let inputs = inputs.as_object().unwrap().clone();
-    client.call(Start { id: None, crew: "review".into(), inputs, session_id: None }).await.unwrap()
+    client.call(Start { crew: "review".into(), inputs, ..Start::default() }).await.unwrap()
 }
 
 /// What a viewer has made of a run's stream.
@@ -98,5 +98,5 @@ pub(crate) async fn write(client: Client, stop: watch::Receiver<bool>) -> Vec<(M
 /// Makes a session under a key; under one that was used, gives the session that was made.
 pub(crate) async fn create(client: &Client, key: MutationKey) -> Session {
     let options = CallOptions { key: Some(key), ..CallOptions::default() };
-    client.call_with(Create { id: None, title: "Written while it dies".into() }, options).await.unwrap()
+    client.call_with(Create { id: None, title: "Written while it dies".into(), crew: None }, options).await.unwrap()
 }

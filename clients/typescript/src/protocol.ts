@@ -1,5 +1,59 @@
 // Generated from the protocol's types; do not edit. `cargo run -p crewline-protocol --bin generate` writes it.
 
+/** Who works on a crew's tasks. */
+export type Agent = {
+  /** Its id. */
+  id: string,
+  /** Its crew's. */
+  revision: Revision,
+  /** When its crew was first there. */
+  created_at: Millis,
+  /** When its crew last changed. */
+  updated_at: Millis,
+  /** Its crew's name. */
+  crew: string,
+  /** As the crew names it. */
+  name: string,
+  /** What it is, with placeholders. */
+  role: string,
+  /** What it is after, with placeholders. */
+  goal: string,
+  /** The model that it asks for; absent: the one that is used where none is named. */
+  model?: string,
+  /** The tools that it may use. */
+  tools: Array<string>,
+};
+
+/** Tells measures over groups of agents. */
+export type AgentAggregate = {
+  /** What a group's rows have in common; absent: all are one group. */
+  groups?: Array<Group>,
+  /** What is told of each group. */
+  measures: Array<Measure>,
+  /** Which rows; absent: all. */
+  filter?: Filter,
+};
+
+/** Reads one agent. */
+export type AgentGet = {
+  /** Which one. */
+  id: string,
+};
+
+/** Lists agents, by `id` unless `sort` says otherwise, which is about the order in which they were made. */
+export type AgentList = {
+  /** Which; absent: all. */
+  filter?: Filter,
+  /** By what; equals come by `id`. */
+  sort?: Array<Sort>,
+  /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50. */
+  limit?: number,
+  /** `next` of the list before. */
+  cursor?: string,
+  /** Whether to tell how many match in all. */
+  count?: boolean,
+};
+
 /** What measures tell, group by group. */
 export type Aggregated = {
   /** A row a group: `{groups: [..], <measure>: value}`, ordered by the groups, absent last. */
@@ -145,6 +199,52 @@ export type Artifact = {
   size_bytes: number,
 };
 
+/** Tells measures over groups of artifacts. */
+export type ArtifactAggregate = {
+  /** What a group's rows have in common; absent: all are one group. */
+  groups?: Array<Group>,
+  /** What is told of each group. */
+  measures: Array<Measure>,
+  /** Which rows; absent: all. */
+  filter?: Filter,
+};
+
+/** Reads one artifact. */
+export type ArtifactGet = {
+  /** Which one. */
+  id: string,
+};
+
+/** Lists artifacts, by `id` unless `sort` says otherwise, which is about the order in which they were made. */
+export type ArtifactList = {
+  /** Which; absent: all. */
+  filter?: Filter,
+  /** By what; equals come by `id`. */
+  sort?: Array<Sort>,
+  /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50. */
+  limit?: number,
+  /** `next` of the list before. */
+  cursor?: string,
+  /** Whether to tell how many match in all. */
+  count?: boolean,
+};
+
+/** A part of an artifact's bytes. */
+export type ArtifactPart = {
+  /** The bytes. */
+  bytes: Uint8Array,
+};
+
+/** Reads a part of an artifact's bytes. */
+export type ArtifactRead = {
+  /** Which one. */
+  id: string,
+  /** The first byte's place, from 0; absent: 0. At or behind the end: no bytes. */
+  offset?: number,
+  /** How many bytes at most; absent: as many as one read gives. */
+  limit?: number,
+};
+
 /** Signs the connection in with an access token got elsewhere. */
 export type AuthAuthenticate = {
   /** The access token. */
@@ -216,6 +316,80 @@ export type Authenticated = {
 
 /** A stretch of the calendar, in UTC. */
 export type Bucket = "hour" | "day" | "week" | "month";
+
+/**
+ * What all runs of a workspace, or of one of its crews, may take in a day or a month. When any of it is used up, runs end with
+ * `over_quota` before their next model call, and none is started.
+ */
+export type Budget = {
+  /** Its id. */
+  id: string,
+  /** The workspace's revision at its last change. */
+  revision: Revision,
+  /** When it was first set. */
+  created_at: Millis,
+  /** When it was last set. */
+  updated_at: Millis,
+  /** Whose runs; absent: all of the workspace. */
+  crew?: string,
+  /** How long it lasts. */
+  period: BudgetPeriod,
+  /** What models may cost; absent: anything. */
+  cost_microusd?: MicroUsd,
+  /** Tokens that may go into models and come out, together; absent: any number. */
+  tokens?: number,
+  /** How long runs may be executed, together; absent: any time. */
+  duration_ms?: number,
+  /** Who set it last. */
+  set_by: string,
+};
+
+/** Tells measures over groups of budgets. */
+export type BudgetAggregate = {
+  /** What a group's rows have in common; absent: all are one group. */
+  groups?: Array<Group>,
+  /** What is told of each group. */
+  measures: Array<Measure>,
+  /** Which rows; absent: all. */
+  filter?: Filter,
+};
+
+/** Reads one budget. */
+export type BudgetGet = {
+  /** Which one. */
+  id: string,
+};
+
+/** Lists budgets, by `id` unless `sort` says otherwise, which is about the order in which they were made. */
+export type BudgetList = {
+  /** Which; absent: all. */
+  filter?: Filter,
+  /** By what; equals come by `id`. */
+  sort?: Array<Sort>,
+  /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50. */
+  limit?: number,
+  /** `next` of the list before. */
+  cursor?: string,
+  /** Whether to tell how many match in all. */
+  count?: boolean,
+};
+
+/** How long a budget lasts, in UTC: then it begins anew. */
+export type BudgetPeriod = "day" | "month";
+
+/** Sets what runs may take: the whole budget of this crew and period. With no figure nothing is bounded any more. */
+export type BudgetSet = {
+  /** Whose runs; absent: all of the workspace. */
+  crew?: string,
+  /** How long it lasts. */
+  period: BudgetPeriod,
+  /** What models may cost. */
+  cost_microusd?: MicroUsd,
+  /** Tokens that may go into models and come out, together. */
+  tokens?: number,
+  /** How long runs may be executed, together. */
+  duration_ms?: number,
+};
 
 /** How a run is to end. */
 export type CancelMode = "graceful" | "now";
@@ -314,6 +488,133 @@ export type CollectionMove = {
 
 /** One of those who may do something with a record; nobody may where there are none. */
 export type CollectionWho = "viewer" | "member" | "admin" | "owner" | "own";
+
+/** Agents and their tasks. */
+export type Crew = {
+  /** Its id. */
+  id: string,
+  /** The workspace's revision at its last change; 0 for one of the app. */
+  revision: Revision,
+  /** When the app, or the workspace, first had it. */
+  created_at: Millis,
+  /** When it last changed. */
+  updated_at: Millis,
+  /** What operations call it. */
+  name: string,
+  /** What people call it. */
+  title: string,
+  /** What it does. */
+  description: string,
+  /** Who works on its tasks. */
+  process: CrewProcess,
+  /** Who executes its runs. */
+  executor: CrewExecutor,
+  /** The JSON Schema of a run's inputs. */
+  input_schema: Record<string, unknown>,
+  /** Every input that its texts name. */
+  placeholders: Array<string>,
+  /** Its agents' names. */
+  agents: Array<string>,
+  /** Its tasks in their order. */
+  tasks: Array<CrewTask>,
+  /** Whether it answers what people say in a session. */
+  takes_messages: boolean,
+  /** The version of the app with it, which runs that begin now keep. */
+  version: string,
+  /** Who imported it, or changed it last; absent: it is the app's own. */
+  imported_by?: string,
+};
+
+/** Tells measures over groups of crews. */
+export type CrewAggregate = {
+  /** What a group's rows have in common; absent: all are one group. */
+  groups?: Array<Group>,
+  /** What is told of each group. */
+  measures: Array<Measure>,
+  /** Which rows; absent: all. */
+  filter?: Filter,
+};
+
+/** Deletes an imported crew. Runs that go on are not touched. */
+export type CrewDelete = {
+  /** Which one. */
+  id: string,
+  /** The row's revision as the client has it: another one is a `conflict`; absent: whatever it is. */
+  revision?: Revision,
+};
+
+/** Who executes a crew's runs. */
+export type CrewExecutor = "engine" | "worker";
+
+/** Reads a crew's files as they were written. */
+export type CrewExport = {
+  /** Which one. */
+  id: string,
+};
+
+/** A crew's files. */
+export type CrewExported = {
+  /** What operations call it. */
+  name: string,
+  /** Its files by their names. */
+  files: { [key in string]: string },
+};
+
+/** Reads one crew. */
+export type CrewGet = {
+  /** Which one. */
+  id: string,
+};
+
+/**
+ * Imports a crew into the workspace, as CrewAI's files have it. What is wrong in them, and what only Python could carry out, is
+ * `invalid`, with the file, the line and the column. A name that a crew has already: `conflict`, `taken`.
+ */
+export type CrewImport = {
+  /** An id of the client's own; absent: the server makes one. */
+  id?: string,
+  /** What operations are to call it: lower-case letters, digits, `-` and `_`. */
+  name: string,
+  /** Its files by their names. */
+  files: { [key in string]: string },
+};
+
+/** Lists crews, by `id` unless `sort` says otherwise, which is about the order in which they were made. */
+export type CrewList = {
+  /** Which; absent: all. */
+  filter?: Filter,
+  /** By what; equals come by `id`. */
+  sort?: Array<Sort>,
+  /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50. */
+  limit?: number,
+  /** `next` of the list before. */
+  cursor?: string,
+  /** Whether to tell how many match in all. */
+  count?: boolean,
+};
+
+/** Who works on a crew's tasks. */
+export type CrewProcess = "sequential" | "hierarchical";
+
+/** A task of a crew. */
+export type CrewTask = {
+  /** As the crew names it. */
+  name: string,
+  /** Who does it; absent: whom the manager gives it to. */
+  agent?: string,
+  /** What to do, with placeholders. */
+  description: string,
+};
+
+/** Changes an imported crew: all its files at once. Runs that go on keep those that they began with. */
+export type CrewUpdate = {
+  /** Which one. */
+  id: string,
+  /** The row's revision as the client has it: another one is a `conflict`; absent: whatever it is. */
+  revision?: Revision,
+  /** Its files by their names. */
+  files: { [key in string]: string },
+};
 
 /** Nothing to say but that it is done. */
 export type Done = Record<symbol, never>;
@@ -653,7 +954,7 @@ export type Message = {
   author: MessageAuthor,
   /** What was said. */
   text: string,
-  /** The run that said it. */
+  /** The run that said it, or that it was said to. */
   run_id?: string,
 };
 
@@ -701,7 +1002,7 @@ export type MessageList = {
   count?: boolean,
 };
 
-/** Says something in a session. */
+/** Says something in a session. Where a crew answers there, it starts a run of it, whose answer becomes a message when it succeeds. */
 export type MessagePost = {
   /** An id of the client's own; absent: the server makes one. One that is there already: `conflict`, `taken`. */
   id?: string,
@@ -709,6 +1010,10 @@ export type MessagePost = {
   session_id: string,
   /** What is said: 1 to 16,000 characters. */
   text: string,
+  /** What the session's crew is given beside the text. */
+  inputs?: Record<string, unknown>,
+  /** What becomes of it while a run of the crew goes on in the session; absent: as the crew says. */
+  on_busy?: OnBusy,
 };
 
 /** Money in micro-US-dollars. */
@@ -730,6 +1035,9 @@ export type Notice = {
 
 /** A position in a stream: the number of an event, from 1; 0 is before the first. */
 export type Offset = number;
+
+/** What becomes of a run that is started in a session while another of the same crew goes on there. */
+export type OnBusy = "reject" | "queue" | "steer";
 
 /** What becomes of the run when nobody answers in time. */
 export type OnExpire = "reject" | "fail";
@@ -941,6 +1249,22 @@ export type Run = {
   usage: Usage,
   /** Who started it. */
   started_by: string,
+  /** Those with more are executed first. */
+  priority: number,
+  /** What it may take, beside what its crew may. */
+  budget?: RunBudget,
+  /** The record that it is about. */
+  subject?: RunSubject,
+  /** The same record's id, by which runs are found. */
+  subject_id?: string,
+  /** The message that it answers. */
+  message_id?: string,
+  /** The run that it tries again. */
+  retry_of?: string,
+  /** The run that stands for it and others, started with `for_each`. */
+  parent_id?: string,
+  /** How many runs it stands for, where it was started with `for_each`. */
+  runs?: number,
   /** When someone asked for its end. */
   cancel_requested_at?: Millis,
   /** Since when it is to pause, or does. */
@@ -959,6 +1283,16 @@ export type RunAggregate = {
   measures: Array<Measure>,
   /** Which rows; absent: all. */
   filter?: Filter,
+};
+
+/** What a run may take; what is absent is not bounded. It ends with `over_quota` when any of it is used up. */
+export type RunBudget = {
+  /** What its models may cost. */
+  cost_microusd?: MicroUsd,
+  /** Tokens that may go into its models and come out, together. */
+  tokens?: number,
+  /** How long it may be executed; what it waits for people does not count. */
+  duration_ms?: number,
 };
 
 /** Asks a run to end. Replies at once with its row; the stream's `run.finished` says when it has. A finished run: its row. */
@@ -1207,6 +1541,15 @@ export type RunResume = {
   id: string,
 };
 
+/**
+ * Starts a run that has ended anew, as the app is now: with the same inputs, session, subject, priority and budget. Of one that stands
+ * for others, those that did not succeed. One that has not ended: `conflict`, `state`, with its row.
+ */
+export type RunRetry = {
+  /** Which run. */
+  id: string,
+};
+
 /** Starts a run of a crew. It belongs to the server: it goes on when the connection ends. */
 export type RunStart = {
   /** An id of the client's own; absent: the server makes one. One that is there already: `conflict`, `taken`. */
@@ -1217,6 +1560,19 @@ export type RunStart = {
   inputs?: Record<string, unknown>,
   /** The session that it belongs to; absent: one is made. */
   session_id?: string,
+  /** The record that it is about. */
+  subject?: RunSubject,
+  /**
+   * Starts a run for each of these, whose values come before those of `inputs`. The reply is a run that stands for them: it ends when
+   * all have ended, and they name it as `parent_id`.
+   */
+  for_each?: Record<string, unknown>[],
+  /** From -100 to 100: those with more are executed first. Absent: 0. */
+  priority?: number,
+  /** What it may take, beside what its crew may: the tighter of both holds. With `for_each`, each of the runs. */
+  budget?: RunBudget,
+  /** What becomes of it while another run of the crew goes on in the session; absent: as the crew says. */
+  on_busy?: OnBusy,
 };
 
 /** Where a run stands. */
@@ -1231,6 +1587,14 @@ export type RunSteer = {
   id: string,
   /** The words. */
   text: string,
+};
+
+/** A record that a run is about. */
+export type RunSubject = {
+  /** Its collection. */
+  collection: string,
+  /** Its id. */
+  id: string,
 };
 
 /** A value that a test names. */
@@ -1260,6 +1624,8 @@ export type Session = {
   title: string,
   /** Who made it. */
   created_by: string,
+  /** The crew that answers what people say in it. */
+  crew?: string,
   /** When it was put away; absent: it is in use. */
   archived_at?: Millis,
 };
@@ -1290,6 +1656,8 @@ export type SessionCreate = {
   id?: string,
   /** What people call it. */
   title: string,
+  /** The crew that answers what people say in it: one with a `message_input`. Absent: none does. */
+  crew?: string,
 };
 
 /** Deletes a session with its messages. While a run of it has not ended: `conflict`, `state`. */
@@ -1328,6 +1696,8 @@ export type SessionUpdate = {
   revision?: Revision,
   /** What people call it; absent: as before. */
   title?: string,
+  /** The crew that answers what people say in it; `nil`: none from now on; absent: as before. */
+  crew?: string | null,
 };
 
 /** Tokens of a sign-in, and who it is. */
@@ -1573,11 +1943,30 @@ export type Operations = {
   "run.steer": { kind: "mutation", live: false, input: RunSteer, output: Run },
   "run.pause": { kind: "mutation", live: false, input: RunPause, output: Run },
   "run.resume": { kind: "mutation", live: false, input: RunResume, output: Run },
+  "run.retry": { kind: "mutation", live: false, input: RunRetry, output: Run },
   "approval.get": { kind: "read", live: true, input: ApprovalGet, output: Approval },
   "approval.list": { kind: "read", live: true, input: ApprovalList, output: Page<Approval> },
   "approval.aggregate": { kind: "read", live: true, input: ApprovalAggregate, output: Aggregated },
   "approval.answer": { kind: "mutation", live: false, input: ApprovalAnswer, output: Approval },
   "approval.withdraw": { kind: "mutation", live: false, input: ApprovalWithdraw, output: Approval },
+  "crew.get": { kind: "read", live: true, input: CrewGet, output: Crew },
+  "crew.list": { kind: "read", live: true, input: CrewList, output: Page<Crew> },
+  "crew.aggregate": { kind: "read", live: true, input: CrewAggregate, output: Aggregated },
+  "crew.import": { kind: "mutation", live: false, input: CrewImport, output: Crew },
+  "crew.update": { kind: "mutation", live: false, input: CrewUpdate, output: Crew },
+  "crew.delete": { kind: "mutation", live: false, input: CrewDelete, output: Done },
+  "crew.export": { kind: "read", live: false, input: CrewExport, output: CrewExported },
+  "agent.get": { kind: "read", live: true, input: AgentGet, output: Agent },
+  "agent.list": { kind: "read", live: true, input: AgentList, output: Page<Agent> },
+  "agent.aggregate": { kind: "read", live: true, input: AgentAggregate, output: Aggregated },
+  "artifact.get": { kind: "read", live: true, input: ArtifactGet, output: Artifact },
+  "artifact.list": { kind: "read", live: true, input: ArtifactList, output: Page<Artifact> },
+  "artifact.aggregate": { kind: "read", live: true, input: ArtifactAggregate, output: Aggregated },
+  "artifact.read": { kind: "read", live: false, input: ArtifactRead, output: ArtifactPart },
+  "budget.get": { kind: "read", live: true, input: BudgetGet, output: Budget },
+  "budget.list": { kind: "read", live: true, input: BudgetList, output: Page<Budget> },
+  "budget.aggregate": { kind: "read", live: true, input: BudgetAggregate, output: Aggregated },
+  "budget.set": { kind: "mutation", live: false, input: BudgetSet, output: Budget },
   "collection.get": { kind: "read", live: true, input: CollectionGet, output: Collection },
   "collection.list": { kind: "read", live: true, input: CollectionList, output: Page<Collection> },
   "collection.aggregate": { kind: "read", live: true, input: CollectionAggregate, output: Aggregated },
@@ -1631,11 +2020,30 @@ export const OPERATION_KINDS = {
   "run.steer": "mutation",
   "run.pause": "mutation",
   "run.resume": "mutation",
+  "run.retry": "mutation",
   "approval.get": "read",
   "approval.list": "read",
   "approval.aggregate": "read",
   "approval.answer": "mutation",
   "approval.withdraw": "mutation",
+  "crew.get": "read",
+  "crew.list": "read",
+  "crew.aggregate": "read",
+  "crew.import": "mutation",
+  "crew.update": "mutation",
+  "crew.delete": "mutation",
+  "crew.export": "read",
+  "agent.get": "read",
+  "agent.list": "read",
+  "agent.aggregate": "read",
+  "artifact.get": "read",
+  "artifact.list": "read",
+  "artifact.aggregate": "read",
+  "artifact.read": "read",
+  "budget.get": "read",
+  "budget.list": "read",
+  "budget.aggregate": "read",
+  "budget.set": "mutation",
   "collection.get": "read",
   "collection.list": "read",
   "collection.aggregate": "read",
@@ -1686,6 +2094,7 @@ export const NOUNS = {
     updated_at: {"is":"time","filter":true,"sort":true},
     title: {"is":"text","filter":true,"sort":true},
     created_by: {"is":"id","filter":true,"sort":true,"refers":"member"},
+    crew: {"is":"text","optional":true,"filter":true,"sort":true},
     archived_at: {"is":"time","optional":true,"filter":true,"sort":true},
   },
   message: {
@@ -1714,6 +2123,14 @@ export const NOUNS = {
     fault: {"is":"any value","optional":true},
     usage: {"is":"any value"},
     started_by: {"is":"id","filter":true,"sort":true,"refers":"member"},
+    priority: {"is":"integer","filter":true,"sort":true},
+    budget: {"is":"any value","optional":true},
+    subject: {"is":"any value","optional":true},
+    subject_id: {"is":"id","optional":true,"filter":true,"sort":true},
+    message_id: {"is":"id","optional":true,"filter":true,"sort":true,"refers":"message"},
+    retry_of: {"is":"id","optional":true,"filter":true,"sort":true,"refers":"run"},
+    parent_id: {"is":"id","optional":true,"filter":true,"sort":true,"refers":"run"},
+    runs: {"is":"integer","optional":true,"filter":true,"sort":true},
     cancel_requested_at: {"is":"time","optional":true,"filter":true,"sort":true},
     pause_requested_at: {"is":"time","optional":true,"filter":true,"sort":true},
     started_at: {"is":"time","optional":true,"filter":true,"sort":true},
@@ -1740,6 +2157,59 @@ export const NOUNS = {
     status: {"is":"text","filter":true,"sort":true},
     answer: {"is":"any value","optional":true},
     answered_by: {"is":"id","optional":true,"filter":true,"sort":true},
+  },
+  artifact: {
+    id: {"is":"id","filter":true,"sort":true},
+    revision: {"is":"integer","filter":true,"sort":true},
+    created_at: {"is":"time","filter":true,"sort":true},
+    updated_at: {"is":"time","filter":true,"sort":true},
+    session_id: {"is":"id","filter":true,"sort":true,"refers":"session"},
+    run_id: {"is":"id","filter":true,"sort":true,"refers":"run"},
+    name: {"is":"text","filter":true,"sort":true},
+    media_type: {"is":"text","filter":true,"sort":true},
+    size_bytes: {"is":"integer","filter":true,"sort":true},
+  },
+  budget: {
+    id: {"is":"id","filter":true,"sort":true},
+    revision: {"is":"integer","filter":true,"sort":true},
+    created_at: {"is":"time","filter":true,"sort":true},
+    updated_at: {"is":"time","filter":true,"sort":true},
+    crew: {"is":"text","optional":true,"filter":true,"sort":true},
+    period: {"is":"text","filter":true,"sort":true},
+    cost_microusd: {"is":"integer","optional":true,"filter":true,"sort":true},
+    tokens: {"is":"integer","optional":true,"filter":true,"sort":true},
+    duration_ms: {"is":"integer","optional":true,"filter":true,"sort":true},
+    set_by: {"is":"id","filter":true,"sort":true,"refers":"member"},
+  },
+  crew: {
+    id: {"is":"id","filter":true,"sort":true},
+    revision: {"is":"integer","filter":true,"sort":true},
+    created_at: {"is":"time","filter":true,"sort":true},
+    updated_at: {"is":"time","filter":true,"sort":true},
+    name: {"is":"text","filter":true,"sort":true},
+    title: {"is":"text","filter":true,"sort":true},
+    description: {"is":"text","filter":true},
+    process: {"is":"text","filter":true,"sort":true},
+    executor: {"is":"text","filter":true,"sort":true},
+    input_schema: {"is":"any value"},
+    placeholders: {"is":"list of text","filter":true},
+    agents: {"is":"list of text","filter":true},
+    tasks: {"is":"any value"},
+    takes_messages: {"is":"boolean","filter":true,"sort":true},
+    version: {"is":"text","filter":true,"sort":true},
+    imported_by: {"is":"id","optional":true,"filter":true,"sort":true,"refers":"member"},
+  },
+  agent: {
+    id: {"is":"id","filter":true,"sort":true},
+    revision: {"is":"integer","filter":true,"sort":true},
+    created_at: {"is":"time","filter":true,"sort":true},
+    updated_at: {"is":"time","filter":true,"sort":true},
+    crew: {"is":"text","filter":true,"sort":true},
+    name: {"is":"text","filter":true,"sort":true},
+    role: {"is":"text","filter":true,"sort":true},
+    goal: {"is":"text","filter":true},
+    model: {"is":"text","optional":true,"filter":true,"sort":true},
+    tools: {"is":"list of text","filter":true},
   },
   collection: {
     id: {"is":"id","filter":true,"sort":true},

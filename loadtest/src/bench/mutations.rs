@@ -27,7 +27,7 @@ pub(crate) async fn run(plan: &Plan, report: &mut Report) -> Result<(), Error> {
         for _ in 0..CLIENTS {
             wires.push(Wire::open(&server.address, Some(&token)).await?);
         }
-        let create = encode(&Create { id: None, title: "A session of the load test".into() });
+        let create = encode(&Create { id: None, title: "A session of the load test".into(), crew: None });
         let rate = measure(&mut wires, "session.create", &create).await?;
         let what = format!("session.create, {CLIENTS} clients, one workspace, {database}");
         report.figure(&Figure::new(what, rate, "/s").target(target));

@@ -13,7 +13,7 @@ use crate::wire::{Error, Wire};
 /// Starts a run of the app's one crew, which says so many words.
 pub(crate) async fn start(wire: &mut Wire, words: usize) -> Result<Run, Error> {
     let inputs = [("words".to_owned(), words.into())].into_iter().collect();
-    wire.call(&Start { id: None, crew: "talk".into(), inputs, session_id: None }).await
+    wire.call(&Start { crew: "talk".into(), inputs, ..Start::default() }).await
 }
 
 /// Appends a subscribe to a message.

@@ -1,10 +1,19 @@
 //! Artifacts: files that a run made.
 
+use bytes::Bytes;
+use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::value::{ArtifactId, Millis, Revision, RunId, SessionId};
+use crate::{
+    operation::{Access, Kind, Operation, Rate},
+    operations::reads::reads,
+    value::{ArtifactId, Millis, Revision, RunId, SessionId},
+};
+
+/// The most bytes that one read gives.
+pub const READ_BYTES: u32 = 512 << 10;
 
 /// A file that a run made. Its bytes are read apart from its row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -28,4 +37,56 @@ pub struct Artifact {
     /// How many bytes it has.
     #[ts(type = "number")]
     pub size_bytes: u64,
+}
+
+reads! {
+    "artifact": Artifact by ArtifactId, for Viewer as "ArtifactGet", "ArtifactList", "ArtifactAggregate";
+    title "name";
+    fields [
+        Field::reference("session_id", "session"),
+        Field::reference("run_id", "run"),
+        Field::text("name"),
+        Field::text("media_type"),
+        Field::integer("size_bytes"),
+    ]
+}
+
+/// Reads a part of an artifact's bytes.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ArtifactRead")]
+#[ts(rename = "ArtifactRead")]
+pub struct Read {
+    /// Which one.
+    #[garde(skip)]
+    pub id: ArtifactId,
+    /// The first byte's place, from 0; absent: 0. At or behind the end: no bytes.
+    #[garde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "number")]
+    pub offset: Option<u64>,
+    /// How many bytes at most; absent: as many as one read gives.
+    #[garde(range(min = 1, max = READ_BYTES))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub limit: Option<u32>,
+}
+
+/// A part of an artifact's bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[schemars(rename = "ArtifactPart")]
+#[ts(rename = "ArtifactPart")]
+pub struct Part {
+    /// The bytes.
+    #[schemars(with = "String")]
+    #[ts(type = "Uint8Array")]
+    pub bytes: Bytes,
+}
+
+impl Operation for Read {
+    const NAME: &'static str = "artifact.read";
+    const KIND: Kind = Kind::Read;
+    const ACCESS: Access = Access::Viewer;
+    const RATE: Rate = Rate::Read;
+    type Output = Part;
 }

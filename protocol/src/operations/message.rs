@@ -8,7 +8,10 @@ use ts_rs::TS;
 use crate::{
     opening::PrincipalKind,
     operation::{Access, Kind, Operation, Rate},
-    operations::reads::reads,
+    operations::{
+        reads::reads,
+        run::{Inputs, OnBusy, not_too_deep},
+    },
     value::{MessageId, Millis, Revision, RunId, SessionId},
 };
 
@@ -42,7 +45,7 @@ pub struct Message {
     pub author: Author,
     /// What was said.
     pub text: String,
-    /// The run that said it.
+    /// The run that said it, or that it was said to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub run_id: Option<RunId>,
@@ -59,7 +62,7 @@ reads! {
     ]
 }
 
-/// Says something in a session.
+/// Says something in a session. Where a crew answers there, it starts a run of it, whose answer becomes a message when it succeeds.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "MessagePost")]
@@ -76,6 +79,16 @@ pub struct Post {
     /// What is said: 1 to 16,000 characters.
     #[garde(length(chars, min = 1, max = 16_000))]
     pub text: String,
+    /// What the session's crew is given beside the text.
+    #[garde(custom(not_too_deep))]
+    #[serde(default)]
+    #[ts(optional, type = "Record<string, unknown>")]
+    pub inputs: Inputs,
+    /// What becomes of it while a run of the crew goes on in the session; absent: as the crew says.
+    #[garde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub on_busy: Option<OnBusy>,
 }
 
 impl Operation for Post {

@@ -1,9 +1,12 @@
 //! Every operation of the protocol, one file a noun, and the table of them all.
 
+pub mod agent;
 pub mod approval;
 pub mod artifact;
 pub mod auth;
+pub mod budget;
 pub mod collection;
+pub mod crew;
 pub mod invitation;
 pub mod member;
 pub mod message;
@@ -56,11 +59,30 @@ pub static OPERATIONS: &[OperationSpec] = &[
     OperationSpec::of::<run::Steer>(),
     OperationSpec::of::<run::Pause>(),
     OperationSpec::of::<run::Resume>(),
+    OperationSpec::of::<run::Retry>(),
     OperationSpec::of::<approval::Get>(),
     OperationSpec::of::<approval::List>(),
     OperationSpec::of::<approval::Aggregate>(),
     OperationSpec::of::<approval::Answer>(),
     OperationSpec::of::<approval::Withdraw>(),
+    OperationSpec::of::<crew::Get>(),
+    OperationSpec::of::<crew::List>(),
+    OperationSpec::of::<crew::Aggregate>(),
+    OperationSpec::of::<crew::Import>(),
+    OperationSpec::of::<crew::Update>(),
+    OperationSpec::of::<crew::Delete>(),
+    OperationSpec::of::<crew::Export>(),
+    OperationSpec::of::<agent::Get>(),
+    OperationSpec::of::<agent::List>(),
+    OperationSpec::of::<agent::Aggregate>(),
+    OperationSpec::of::<artifact::Get>(),
+    OperationSpec::of::<artifact::List>(),
+    OperationSpec::of::<artifact::Aggregate>(),
+    OperationSpec::of::<artifact::Read>(),
+    OperationSpec::of::<budget::Get>(),
+    OperationSpec::of::<budget::List>(),
+    OperationSpec::of::<budget::Aggregate>(),
+    OperationSpec::of::<budget::Set>(),
     OperationSpec::of::<collection::Get>(),
     OperationSpec::of::<collection::List>(),
     OperationSpec::of::<collection::Aggregate>(),

@@ -10,7 +10,7 @@ use crate::{
     fault::Fault,
     operation::{Access, Kind, Operation, Rate},
     operations::reads::reads,
-    value::{Millis, Revision, RunId, SessionId, UserId, VALUE_DEPTH, depth},
+    value::{MessageId, MicroUsd, Millis, RecordId, Revision, RunId, SessionId, UserId, VALUE_DEPTH, depth},
 };
 
 /// A JSON object, as a crew's inputs are.
@@ -60,6 +60,46 @@ impl Status {
     }
 }
 
+/// The most runs that one start makes.
+pub const FOR_EACH: usize = 100;
+
+/// A record that a run is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RunSubject")]
+#[ts(rename = "RunSubject")]
+pub struct Subject {
+    /// Its collection.
+    #[garde(length(bytes, min = 1, max = 100))]
+    pub collection: String,
+    /// Its id.
+    #[garde(skip)]
+    pub id: RecordId,
+}
+
+/// What a run may take; what is absent is not bounded. It ends with `over_quota` when any of it is used up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RunBudget")]
+#[ts(rename = "RunBudget")]
+pub struct Budget {
+    /// What its models may cost.
+    #[garde(custom(costs_something))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub cost_microusd: Option<MicroUsd>,
+    /// Tokens that may go into its models and come out, together.
+    #[garde(range(min = 1_u64, max = 1_000_000_000_000_u64))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "number")]
+    pub tokens: Option<u64>,
+    /// How long it may be executed; what it waits for people does not count.
+    #[garde(range(min = 1_u64, max = 1_000_000_000_000_u64))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "number")]
+    pub duration_ms: Option<u64>,
+}
+
 /// One execution of a crew.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct Run {
@@ -98,6 +138,36 @@ pub struct Run {
     pub usage: Usage,
     /// Who started it.
     pub started_by: UserId,
+    /// Those with more are executed first.
+    pub priority: i32,
+    /// What it may take, beside what its crew may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub budget: Option<Budget>,
+    /// The record that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub subject: Option<Subject>,
+    /// The same record's id, by which runs are found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub subject_id: Option<RecordId>,
+    /// The message that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub message_id: Option<MessageId>,
+    /// The run that it tries again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub retry_of: Option<RunId>,
+    /// The run that stands for it and others, started with `for_each`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub parent_id: Option<RunId>,
+    /// How many runs it stands for, where it was started with `for_each`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub runs: Option<u32>,
     /// When someone asked for its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
@@ -117,7 +187,7 @@ pub struct Run {
 }
 
 /// Starts a run of a crew. It belongs to the server: it goes on when the connection ends.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema, TS, Validate)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "RunStart")]
 #[ts(rename = "RunStart")]
@@ -140,6 +210,32 @@ pub struct Start {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub session_id: Option<SessionId>,
+    /// The record that it is about.
+    #[garde(dive)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub subject: Option<Subject>,
+    /// Starts a run for each of these, whose values come before those of `inputs`. The reply is a run that stands for them: it ends when
+    /// all have ended, and they name it as `parent_id`.
+    #[garde(length(min = 1, max = FOR_EACH), custom(none_too_deep))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "Record<string, unknown>[]")]
+    pub for_each: Option<Vec<Inputs>>,
+    /// From -100 to 100: those with more are executed first. Absent: 0.
+    #[garde(range(min = -100, max = 100))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub priority: Option<i32>,
+    /// What it may take, beside what its crew may: the tighter of both holds. With `for_each`, each of the runs.
+    #[garde(dive)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub budget: Option<Budget>,
+    /// What becomes of it while another run of the crew goes on in the session; absent: as the crew says.
+    #[garde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub on_busy: Option<OnBusy>,
 }
 
 reads! {
@@ -156,6 +252,14 @@ reads! {
         Field::other("fault").optional(),
         Field::other("usage"),
         Field::reference("started_by", "member"),
+        Field::integer("priority"),
+        Field::other("budget").optional(),
+        Field::other("subject").optional(),
+        Field::id("subject_id").optional(),
+        Field::reference("message_id", "message").optional(),
+        Field::reference("retry_of", "run").optional(),
+        Field::reference("parent_id", "run").optional(),
+        Field::integer("runs").optional(),
         Field::time("cancel_requested_at").optional(),
         Field::time("pause_requested_at").optional(),
         Field::time("started_at").optional(),
@@ -167,12 +271,12 @@ reads! {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum OnBusy {
-    /// It is refused.
+    /// It is refused: `conflict`, `busy`, with the run that goes on.
     Reject,
     /// It waits for its turn.
     #[default]
     Queue,
-    /// Its words are given to the run that goes on.
+    /// There is no new run: its words are given to the one that goes on, which is the reply.
     Steer,
 }
 
@@ -241,6 +345,25 @@ pub struct Resume {
     pub id: RunId,
 }
 
+/// Starts a run that has ended anew, as the app is now: with the same inputs, session, subject, priority and budget. Of one that stands
+/// for others, those that did not succeed. One that has not ended: `conflict`, `state`, with its row.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RunRetry")]
+#[ts(rename = "RunRetry")]
+pub struct Retry {
+    /// Which run.
+    #[garde(skip)]
+    pub id: RunId,
+}
+
+impl Operation for Retry {
+    const NAME: &'static str = "run.retry";
+    const KIND: Kind = Kind::Mutation;
+    const ACCESS: Access = Access::Member;
+    const RATE: Rate = Rate::Write;
+    type Output = Run;
+}
 impl Operation for Steer {
     const NAME: &'static str = "run.steer";
     const KIND: Kind = Kind::Mutation;
@@ -277,7 +400,17 @@ impl Operation for Cancel {
     type Output = Run;
 }
 
-fn not_too_deep(inputs: &Inputs, (): &()) -> garde::Result {
+/// Passes inputs that come out as they were let in.
+pub(super) fn not_too_deep(inputs: &Inputs, (): &()) -> garde::Result {
     let depth = 1 + inputs.values().map(depth).max().unwrap_or(0);
     if depth > VALUE_DEPTH { Err(garde::Error::new(format!("is nested {depth} deep; {VALUE_DEPTH} is the most"))) } else { Ok(()) }
+}
+
+fn none_too_deep(all: &Option<Vec<Inputs>>, (): &()) -> garde::Result {
+    all.iter().flatten().try_for_each(|inputs| not_too_deep(inputs, &()))
+}
+
+/// Passes a cost of something.
+pub(super) fn costs_something(cost: &Option<MicroUsd>, (): &()) -> garde::Result {
+    if cost.is_some_and(|cost| cost.0 < 1) { Err(garde::Error::new("is 1 or more")) } else { Ok(()) }
 }

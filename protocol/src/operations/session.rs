@@ -26,6 +26,10 @@ pub struct Session {
     pub title: String,
     /// Who made it.
     pub created_by: UserId,
+    /// The crew that answers what people say in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub crew: Option<String>,
     /// When it was put away; absent: it is in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
@@ -35,7 +39,7 @@ pub struct Session {
 reads! {
     "session": Session by SessionId, for Viewer as "SessionGet", "SessionList", "SessionAggregate";
     title "title";
-    fields [Field::text("title"), Field::reference("created_by", "member"), Field::time("archived_at").optional()]
+    fields [Field::text("title"), Field::reference("created_by", "member"), Field::text("crew").optional(), Field::time("archived_at").optional()]
 }
 
 /// Makes a session.
@@ -52,6 +56,11 @@ pub struct Create {
     /// What people call it.
     #[garde(length(chars, min = 1, max = 200))]
     pub title: String,
+    /// The crew that answers what people say in it: one with a `message_input`. Absent: none does.
+    #[garde(length(bytes, min = 1, max = 100))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub crew: Option<String>,
 }
 
 /// Changes a session.
@@ -73,6 +82,11 @@ pub struct Update {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub title: Option<String>,
+    /// The crew that answers what people say in it; `nil`: none from now on; absent: as before.
+    #[garde(inner(length(bytes, min = 1, max = 100)))]
+    #[serde(default, deserialize_with = "crate::value::nil_clears", skip_serializing_if = "Option::is_none")]
+    #[ts(optional, as = "Option<Option<String>>")]
+    pub crew: Option<Option<String>>,
 }
 
 /// Puts a session away, or takes it out again. Nothing of it is lost, and its runs go on.

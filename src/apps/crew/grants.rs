@@ -15,8 +15,10 @@ use crate::apps::{
 
 /// The tools that agents can be given, beside operations and those of MCP servers.
 pub const TOOLS: &[&str] = &["content.analyze", "web.fetch", "web.search"];
-/// Nouns of which no operation is a tool: who people are and what they may do is for people, and so are their answers.
-const FOR_PEOPLE: &[&str] = &["auth", "api_key", "secret", "member", "invitation", "workspace", "approval"];
+/// Nouns of which no operation is a tool: who people are and what they may do is for people, and so are their answers, which crews
+/// there are, what those may cost, and files' bytes.
+const FOR_PEOPLE: &[&str] =
+    &["auth", "api_key", "secret", "member", "invitation", "workspace", "approval", "crew", "agent", "budget", "artifact"];
 
 /// A tool that an agent may use.
 #[derive(Debug, Clone, PartialEq)]
@@ -175,7 +177,7 @@ mod tests {
     fn no_operation_that_is_for_people_is_a_tool() {
         let tools: Vec<&str> = OPERATIONS.iter().filter(|operation| is_tool(operation)).map(|operation| operation.name).collect();
         assert!(tools.contains(&"record.create") && tools.contains(&"session.list") && tools.contains(&"run.start"));
-        for noun in ["auth.", "api_key.", "member.", "workspace.", "invitation.", "approval.", "lease.", "worker."] {
+        for noun in ["auth.", "api_key.", "member.", "workspace.", "invitation.", "approval.", "crew.", "budget.", "lease.", "worker."] {
             assert!(!tools.iter().any(|tool| tool.starts_with(noun)), "{noun}");
         }
     }

@@ -9,7 +9,7 @@ use super::{Agent, Grant, Process, Remarks, grants::Grants, known};
 use crate::apps::{
     Schema,
     tree::{Node, Tree},
-    yaml::{CrewFile, Entries, TaskFields},
+    yaml::{Entries, TaskEntry, TaskFields},
 };
 
 /// How often a task runs again because of a guardrail when `guardrail_max_retries` is not set, as CrewAI has it.
@@ -55,10 +55,27 @@ impl Task {
     }
 }
 
+/// The tasks as `crew.yaml` has them: their names in their order, and those that are written out there.
+pub(super) fn listed(entries: Vec<Spanned<TaskEntry>>) -> (Vec<Spanned<String>>, Entries<TaskFields>) {
+    let (mut names, mut written) = (Vec::new(), Vec::new());
+    for (place, Spanned { value: entry, referenced, defined }) in entries.into_iter().enumerate() {
+        let at = |value: String| Spanned { value, referenced, defined };
+        match entry {
+            TaskEntry::Named(name) => names.push(at(name)),
+            TaskEntry::Written(fields) => {
+                let name = fields.name.as_ref().map_or_else(|| format!("task-{}", place + 1), |name| name.value.clone());
+                names.push(at(name.clone()));
+                written.push((at(name), *fields));
+            }
+        }
+    }
+    (names, Entries(written))
+}
+
 /// The tasks' names in their order.
-pub(super) fn order(crew: &CrewFile, tasks: &Entries<TaskFields>, remarks: &mut Remarks<'_>) -> Vec<String> {
+pub(super) fn order(listed: &[Spanned<String>], tasks: &Entries<TaskFields>, remarks: &mut Remarks<'_>) -> Vec<String> {
     let mut order: Vec<String> = Vec::new();
-    for name in &crew.tasks {
+    for name in listed {
         if tasks.get(&name.value).is_none() {
             remarks.at(name.referenced, format_args!("there is no task `{}` in tasks.yaml: {}", name.value, known(tasks.names())));
         } else if order.contains(&name.value) {
@@ -67,7 +84,7 @@ pub(super) fn order(crew: &CrewFile, tasks: &Entries<TaskFields>, remarks: &mut 
             order.push(name.value.clone());
         }
     }
-    if crew.tasks.is_empty() {
+    if listed.is_empty() {
         remarks.at(Location::UNKNOWN, "`tasks` is empty: name the tasks in their order");
     }
     order

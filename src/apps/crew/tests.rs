@@ -61,7 +61,7 @@ fn every_field_that_the_engine_knows_is_read() {
     };
     assert_eq!(desk.process, Process::Hierarchical { manager: Manager::Agent("boss".into()) });
     assert_eq!((desk.max_rpm, desk.on_busy, desk.needs_worker.len()), (Some(30), OnBusy::Steer, 0));
-    assert_eq!(desk.budget, Budget { cost_microusd: Some(5_000), tokens: Some(100), duration_ms: Some(60_000) });
+    assert_eq!(desk.budget, Budget { cost_microusd: Some(MicroUsd(5_000)), tokens: Some(100), duration_ms: Some(60_000) });
     assert_eq!(desk.approvals, [("content.analyze".to_owned(), rule)].into());
     let analyze = Grant { tool: "content.analyze".into(), only: BTreeMap::new() };
     let asker = Agent {

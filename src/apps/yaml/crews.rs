@@ -6,7 +6,7 @@ use std::{fmt, marker::PhantomData};
 use crewline_protocol::read::Filter;
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
+    de::{IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
@@ -111,19 +111,48 @@ fn asks(value: &Value) -> bool {
     }
 }
 
+/// A task where `crew.yaml` names them in their order: the name of one in `tasks.yaml`, or all of it, as CrewAI's declarative
+/// definition has it.
+pub(in crate::apps) enum TaskEntry {
+    Named(String),
+    Written(Box<TaskFields>),
+}
+
+impl<'de> Deserialize<'de> for TaskEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameOrTask;
+        impl<'de> Visitor<'de> for NameOrTask {
+            type Value = TaskEntry;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a task's name, or a task")
+            }
+            fn visit_str<E>(self, name: &str) -> Result<TaskEntry, E> {
+                Ok(TaskEntry::Named(name.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TaskEntry, A::Error> {
+                TaskFields::deserialize(MapAccessDeserializer::new(map)).map(Box::new).map(TaskEntry::Written)
+            }
+        }
+        deserializer.deserialize_any(NameOrTask)
+    }
+}
+
 crewai! {
     /// `crew.yaml`: what CrewAI has in `crew.py`, and what is ours alone.
     CrewFile {
-        title: String,
+        name: Option<String>,
+        title: Option<String>,
         #[serde(default)]
         description: String,
+        agents: Option<Entries<AgentFields>>,
         process: Option<Spanned<String>>,
         manager_agent: Option<Spanned<String>>,
         manager_llm: Option<Tree>,
         executor: Option<Spanned<String>>,
         max_rpm: Option<Spanned<u32>>,
         cache: Option<bool>,
-        tasks: Vec<Spanned<String>>,
+        tasks: Vec<Spanned<TaskEntry>>,
+        inputs: Option<Tree>,
         input_schema: Option<Tree>,
         #[serde(default)]
         tools: Entries<Vec<Tree>>,
@@ -132,6 +161,8 @@ crewai! {
         #[serde(default)]
         budget: BudgetFields,
         on_busy: Option<Spanned<String>>,
+        message_input: Option<Spanned<String>>,
+        history_input: Option<Spanned<String>>,
     } passed { "verbose" => _verbose, "stream" => _stream, "tracing" => _tracing, } worker {
         memory, embedder, knowledge, knowledge_sources, planning, planning_llm, function_calling_llm, chat_llm, step_callback,
         task_callback, before_kickoff_callbacks, after_kickoff_callbacks, prompt_file, output_log_file, share_crew, skills,

@@ -28,7 +28,7 @@ use crate::{
 /// Makes a session and gives its row.
 async fn make(peer: &mut Peer<DuplexStream>, stage: &Stage, title: &str) -> Session {
     let key = stage.node.services.clock.id(MutationKey::new);
-    peer.ask(&Create { id: None, title: title.into() }, Some(key)).await;
+    peer.ask(&Create { id: None, title: title.into(), crew: None }, Some(key)).await;
     match peer.hear_said().await {
         Heard::Reply(_, row, _) => serde_json::from_value(row).unwrap(),
         other => panic!("{other:?}"),
@@ -121,7 +121,7 @@ async fn a_message_goes_with_its_session() {
     let (mut writer, mut reader) = (stage.signed_in().await, stage.signed_in().await);
     let session = make(&mut writer, &stage, "one").await;
     let other = make(&mut writer, &stage, "two").await;
-    let post = message::Post { id: None, session_id: session.id, text: "Hello".into() };
+    let post = message::Post { id: None, session_id: session.id, text: "Hello".into(), inputs: serde_json::Map::new(), on_busy: None };
     let posted = writer.call(&post).await.unwrap();
     reader.watch(1, "message.get", &json!({ "id": posted.id }), json!({})).await;
     snapshot(&mut reader).await;

@@ -20,7 +20,7 @@ use crate::{
 async fn session(stage: &Stage) -> SessionId {
     let mut peer = stage.signed_in().await;
     let key = stage.node.services.clock.id(MutationKey::new);
-    peer.ask(&Create { id: None, title: "Here".into() }, Some(key)).await;
+    peer.ask(&Create { id: None, title: "Here".into(), crew: None }, Some(key)).await;
     let Heard::Reply(_, session, _) = peer.hear().await else { panic!("the session is made") };
     session["id"].as_str().unwrap().parse().unwrap()
 }

@@ -26,7 +26,7 @@ use crate::{
 /// A run of the stage's workspace, whose log these tests write.
 async fn run(stage: &Stage) -> RunId {
     let inputs = json!({ "page": "A page.", "name": "page.txt" }).as_object().unwrap().clone();
-    let start = Start { id: None, crew: "review".into(), inputs, session_id: None };
+    let start = Start { crew: "review".into(), inputs, ..Start::default() };
     stage.signed_in().await.call(&start).await.unwrap().id
 }
 
@@ -76,7 +76,7 @@ async fn another_role_is_told_and_holds_for_the_next_request() {
     let ben = stage.joins("ben@example.com", Role::Member).await;
     let id = membership(&stage, &ben).await;
     let (mut ada, mut peer) = (stage.signed_in().await, stage.connect_as(&ben).await);
-    let create = session::Create { id: None, title: "x".into() };
+    let create = session::Create { id: None, title: "x".into(), crew: None };
     assert!(peer.call(&create).await.is_ok());
     ada.call(&Update { id, revision: None, role: Role::Viewer }).await.unwrap();
     assert_eq!(peer.call(&create).await.unwrap_err().code, FaultCode::Forbidden);
@@ -92,7 +92,7 @@ async fn a_member_who_is_removed_is_present_no_more_and_learns_no_more_of_others
     let ben = stage.joins("ben@example.com", Role::Viewer).await;
     let id = membership(&stage, &ben).await;
     let (mut ada, mut peer) = (stage.signed_in().await, stage.connect_as(&ben).await);
-    let here = ada.call(&session::Create { id: None, title: "Here".into() }).await.unwrap().id;
+    let here = ada.call(&session::Create { id: None, title: "Here".into(), crew: None }).await.unwrap().id;
     let target = encode(&json!({ "presence": { "session_id": here } }));
     for peer in [&mut ada, &mut peer] {
         peer.say(&[ClientFrame::Subscribe { sub: 1, target: Body::own(&target), options: None }]).await;

@@ -54,7 +54,7 @@ fn note(text: &str) -> Value {
 }
 
 async fn start(node: &Node, who: &Arc<Identity>) -> Run {
-    let start = Start { id: None, crew: "desk".into(), inputs: serde_json::Map::new(), session_id: None };
+    let start = Start { crew: "desk".into(), inputs: serde_json::Map::new(), ..Start::default() };
     runs::start(node.context(Some(who)), start).await.unwrap().output
 }
 

@@ -162,6 +162,8 @@ entity! {
         created_by: UserId,
         /// Since when it is out of the way.
         archived_at: Option<Millis>,
+        /// Which crew.
+        crew: Option<String>,
     }
 }
 
@@ -227,6 +229,7 @@ pub(super) fn session(number: u32, workspace_id: WorkspaceId, title: &str) -> Se
         title: title.to_owned(),
         created_by: id(UserId::new, 1),
         archived_at: None,
+        crew: None,
     }
 }
 

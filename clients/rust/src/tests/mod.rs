@@ -32,7 +32,7 @@ fn delta(text: &str) -> RunEvent {
     RunEvent::TextDelta { at: Millis(1), part: "p".into(), text: text.into() }
 }
 fn session() -> session::Create {
-    session::Create { id: None, title: "a session".into() }
+    session::Create { id: None, title: "a session".into(), crew: None }
 }
 async fn request(peer: &mut Peer) -> (u64, String, Option<String>) {
     match peer.next().await {

@@ -38,6 +38,7 @@ fn row(id: u8, title: u8, revision: i64) -> Arc<Row> {
         title: title.to_string(),
         created_by: UserId::new(Millis(1), [1; 10]),
         archived_at: None,
+        crew: None,
     };
     Arc::new(Row::new(SessionRow::TABLE, row.to_values()))
 }
