@@ -27,7 +27,7 @@ struct Arguments {
 enum Command {
     /// Measures, and prints a table. Start it on the second core (`taskset -c 1`); it puts what it measures on the first.
     Bench {
-        /// Which ones: `round-trips`, `fan-out`, `durable`, `mutations`, `idle`; none: all.
+        /// Which ones: `round-trips`, `fan-out`, `durable`, `mutations`, `live`, `records`, `crowd`, `idle`; none: all.
         names: Vec<String>,
         /// The server's binary: `cargo build --release` makes it.
         #[arg(long, default_value = "target/release/crewline")]

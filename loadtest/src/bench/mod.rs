@@ -1,5 +1,6 @@
 //! What is measured, one file a question.
 
+mod crowd;
 mod durable;
 mod fan_out;
 mod idle;
@@ -35,6 +36,7 @@ const ALL: &[(&str, Run)] = &[
     ("mutations", |plan, report| Box::pin(mutations::run(plan, report))),
     ("live", |plan, report| Box::pin(live::run(plan, report))),
     ("records", |plan, report| Box::pin(records::run(plan, report))),
+    ("crowd", |plan, report| Box::pin(crowd::run(plan, report))),
     ("idle", |plan, report| Box::pin(idle::run(plan, report))),
 ];
 

@@ -1,0 +1,116 @@
+//! A thousand runs at once, each as fast as a model speaks: what they take, and whether connections feel it.
+
+use std::time::Duration;
+
+use crewline_protocol::{
+    frame::{ClientFrame, ServerFrame},
+    operations::run::{Get, Run},
+};
+use tokio::time::Instant;
+
+use super::{Plan, Stopwatch, runs};
+use crate::{
+    process::{Cores, Process},
+    report::{Figure, Report},
+    wire::{Error, Wire},
+};
+
+const RUNS: usize = 1_000;
+/// Words a second of each: what a model says.
+const PACE: usize = 20;
+/// How long each talks: longer than all that is measured.
+const WORDS: usize = 60 * PACE;
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// Connections whose heartbeats are listened to.
+const HEARTS: usize = 50;
+const MEASURED: Duration = Duration::from_secs(20);
+
+pub(crate) async fn run(plan: &Plan, report: &mut Report) -> Result<(), Error> {
+    let settings = [format!("simulated_tokens_per_s={PACE}"), format!("heartbeat_ms={}", HEARTBEAT.as_millis())];
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    let server = Process::crewline(&plan.server, None, &settings, Cores::Both)?;
+    let token = Wire::register(&server.address).await?.access_token;
+    let mut wire = Wire::open(&server.address, Some(&token)).await?;
+    // What the first runs make the allocator take stays; it is not what each costs.
+    for _ in 0..20 {
+        runs::start(&mut wire, 1).await?;
+    }
+    let last = runs::start(&mut wire, 1).await?;
+    while !wire.call(&Get { id: last.id }).await?.status.is_final() {}
+    let before = server.resident_bytes()?;
+
+    let mut started: Vec<Run> = Vec::with_capacity(RUNS);
+    for _ in 0..RUNS {
+        started.push(runs::start(&mut wire, WORDS).await?);
+    }
+    let hearts: Vec<_> = {
+        let mut hearts = Vec::with_capacity(HEARTS);
+        for _ in 0..HEARTS {
+            hearts
+                .push(tokio::spawn(latest_heartbeat(Wire::open(&server.address, Some(&token)).await.map_err(|error| error.to_string())?)));
+        }
+        hearts
+    };
+    let mut follower = Wire::open(&server.address, Some(&token)).await?;
+    let mut message = Vec::new();
+    for (place, run) in started.iter().enumerate() {
+        runs::follow(place as u64 + 1, run.id, None, &mut message);
+    }
+    follower.send(message).await?;
+    // What was said until now comes first.
+    take_for(&mut follower, HEARTBEAT).await?;
+    let stopwatch = Stopwatch::start(&server)?;
+    let offsets = take_for(&mut follower, MEASURED).await?;
+    let took = stopwatch.stop()?;
+    let each = (server.resident_bytes()? - before) / RUNS as f64;
+    let mut late = Duration::ZERO;
+    for heart in hearts {
+        late = late.max(heart.await?.map_err(Error::from)?);
+    }
+    let pace = (RUNS * PACE) as f64;
+    report.figure(
+        &Figure::new(format!("{RUNS} runs at once, {PACE} words/s each: events followed"), offsets as f64 / took.wall, "/s")
+            .target(pace * 0.95),
+    );
+    report.figure(&Figure::new("the same: processor, of two cores", took.processor / took.wall / 2.0 * 100.0, "%"));
+    report.figure(&Figure::new("the same: memory a run", each, "bytes").target(60_000.0));
+    let what = format!("the same: the latest of the heartbeats of {HEARTS} connections, late by");
+    report.figure(&Figure::new(what, late.as_secs_f64() * 1_000.0, "ms").target(500.0));
+    Ok(())
+}
+
+/// Takes events for a while; how many offsets came.
+async fn take_for(wire: &mut Wire, time: Duration) -> Result<u64, Error> {
+    let (until, mut offsets) = (Instant::now() + time, 0);
+    while let Ok(message) = tokio::time::timeout_at(until, wire.receive()).await {
+        let mut answer = Vec::new();
+        offsets += runs::take(&message?, &mut answer)?.offsets;
+        if !answer.is_empty() {
+            wire.send(answer).await?;
+        }
+    }
+    Ok(offsets)
+}
+
+/// By how much the latest of a connection's heartbeats came late.
+async fn latest_heartbeat(mut wire: Wire) -> Result<Duration, String> {
+    let (until, mut latest, mut last) = (Instant::now() + HEARTBEAT + MEASURED, Duration::ZERO, None::<Instant>);
+    while let Ok(message) = tokio::time::timeout_at(until, wire.receive()).await {
+        let message = message.map_err(|error| error.to_string())?;
+        let mut rest = &message[..];
+        while !rest.is_empty() {
+            if let Some(ServerFrame::Ping(nonce)) = ServerFrame::read(&mut rest).map_err(|error| error.to_string())? {
+                let mut answer = Vec::new();
+                ClientFrame::Pong(nonce).write(&mut answer);
+                wire.send(answer).await.map_err(|error| error.to_string())?;
+                let now = Instant::now();
+                latest = latest.max(last.map_or(Duration::ZERO, |last| (now - last).saturating_sub(HEARTBEAT)));
+                last = Some(now);
+            }
+        }
+    }
+    match last {
+        Some(_) => Ok(latest),
+        None => Err("no heartbeat came".into()),
+    }
+}
