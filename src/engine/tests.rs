@@ -1,3 +1,5 @@
+mod crewai;
+
 use crewline_protocol::{
     event::{RunEvent, Usage},
     fault::{FaultCode, Retry},
