@@ -2,8 +2,10 @@
 //! the earlier.
 
 mod places;
+mod secret;
 
 pub use places::Places;
+pub use secret::Source;
 
 use std::{collections::BTreeMap, fmt, path::Path, str::FromStr};
 

@@ -1,7 +1,5 @@
 //! From the name that a crew's file gives to where that model is reached, and with which key.
 
-use std::env;
-
 use crewline_protocol::fault::{Fault, FaultCode, Retry};
 use genai::{
     ModelIden, ServiceTarget,
@@ -10,7 +8,7 @@ use genai::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::settings::Settings;
+use crate::settings::{Settings, Source};
 
 /// A model by its provider and its name there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,16 +47,8 @@ pub(super) struct Target {
     pub(super) model: ModelIden,
     /// Another address than the provider's own.
     url: Option<String>,
-    key: Key,
-}
-
-/// Where a key is read each time it is needed: a file may be replaced while the server runs.
-#[derive(Debug, Clone)]
-enum Key {
-    File(String),
-    Environment(&'static str),
-    /// The provider asks for none.
-    None,
+    /// Where its key is; absent: the provider asks for none.
+    key: Option<Source>,
 }
 
 impl Asked {
@@ -97,8 +87,8 @@ impl Target {
             }
         };
         let key = match settings.model_key_files.get(&asked.provider) {
-            Some(file) => Key::File(file.clone()),
-            None => environment.map_or(Key::None, Key::Environment),
+            Some(file) => Some(Source::File(file.clone())),
+            None => environment.map(|name| Source::Environment(name.to_owned())),
         };
         Ok(Self { provider: asked.provider.clone(), model: ModelIden::new(kind, asked.name.clone()), url, key })
     }
@@ -108,23 +98,17 @@ impl Target {
     /// # Errors
     /// `unavailable`: where it was looked for.
     pub(super) fn key(&self) -> Result<Option<SecretString>, Fault> {
-        let missing = |place: String| {
-            let message = format!("there is no key for `{}`: {place}", self.provider);
-            Fault { retry: Retry::Never, ..Fault::new(FaultCode::Unavailable, message) }
-        };
-        match &self.key {
-            Key::None => Ok(None),
-            Key::File(file) => match std::fs::read_to_string(file) {
-                Ok(text) if !text.trim().is_empty() => Ok(Some(text.trim().into())),
-                Ok(_) => Err(missing(format!("{file} is empty"))),
-                Err(error) => Err(missing(format!("{file} can't be read: {error}"))),
-            },
+        let Some(source) = &self.key else { return Ok(None) };
+        let in_environment = matches!(source, Source::Environment(_));
+        match source.read() {
+            Ok(key) => Ok(Some(key.into())),
             // At an address of one's own there may be a server that asks for none.
-            Key::Environment(name) => match env::var(name).ok().filter(|key| !key.trim().is_empty()) {
-                Some(key) => Ok(Some(key.trim().into())),
-                None if self.url.is_some() => Ok(None),
-                None => Err(missing(format!("set {name}, or name a file in the setting `model_key_files`"))),
-            },
+            Err(_) if in_environment && self.url.is_some() => Ok(None),
+            Err(why) => {
+                let or_file = if in_environment { ", or name a file in the setting `model_key_files`" } else { "" };
+                let message = format!("there is no key for `{}`: {why}{or_file}", self.provider);
+                Err(Fault { retry: Retry::Never, ..Fault::new(FaultCode::Unavailable, message) })
+            }
         }
     }
 
