@@ -1,9 +1,11 @@
 //! Every limit and interval: its default, its bounds, and why it is there. From a file, the environment and flags, the later over
 //! the earlier.
 
+mod mcp;
 mod places;
 mod secret;
 
+pub use mcp::{McpPlace, McpServer, McpServers, McpValue};
 pub use places::Places;
 pub use secret::Source;
 
@@ -149,11 +151,15 @@ macro_rules! settings {
     ($($(#[doc = $reason:literal])* $key:ident: $type:ty = $default:expr, $check:expr, $bounds:literal;)*) => {
         /// Every setting, checked.
         #[derive(Debug, Clone, PartialEq)]
-        pub struct Settings { $($(#[doc = $reason])* pub $key: $type,)* }
+        pub struct Settings {
+            $($(#[doc = $reason])* pub $key: $type,)*
+            /// The MCP servers whose tools agents can be granted: of the file alone, for each is a section of its own.
+            pub mcp: McpServers,
+        }
 
         impl Default for Settings {
             fn default() -> Self {
-                Self { $($key: $default,)* }
+                Self { $($key: $default,)* mcp: McpServers::default() }
             }
         }
 
@@ -296,7 +302,7 @@ settings! {
 }
 
 impl Settings {
-    /// Reads a TOML file of `key = value` lines, then `CREWLINE_<KEY>` from the environment, then flags of the form `key=value`.
+    /// Reads a TOML file of `key = value` lines and sections `[mcp.NAME]`, then `CREWLINE_<KEY>` from the environment, then flags of the form `key=value`.
     ///
     /// # Errors
     /// The first setting that can't be taken: where it stands, and what it may be.
@@ -308,6 +314,10 @@ impl Settings {
             let table: toml::Table = text.parse().map_err(|error: toml::de::Error| at(error.to_string()))?;
             for (key, value) in table {
                 let text = match value {
+                    toml::Value::Table(servers) if key == "mcp" => {
+                        settings.mcp = McpServers::read(servers).map_err(at)?;
+                        continue;
+                    }
                     toml::Value::String(text) => text,
                     toml::Value::Integer(integer) => integer.to_string(),
                     toml::Value::Float(float) => float.to_string(),

@@ -51,6 +51,20 @@ fn the_operators_guide_lists_every_setting_as_it_is() {
 }
 
 #[test]
+fn the_operators_guide_s_examples_are_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let guide = read("docs/operating.md");
+    let examples: Vec<&str> = guide.split("\n```toml\n").skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect();
+    assert_eq!(examples.len(), 2, "the guide has other examples than these");
+    for example in examples {
+        let file = folder.path().join("crewline.toml");
+        fs::write(&file, example).unwrap();
+        let settings = Settings::load(Some(&file), std::iter::empty(), &[]).unwrap_or_else(|error| panic!("{error}"));
+        assert_ne!(settings, Settings::default());
+    }
+}
+
+#[test]
 fn the_guide_to_apps_tells_every_key_and_its_examples_are_an_app() {
     let guide = read("docs/apps.md");
     let code = read("src/apps/yaml.rs");
@@ -73,6 +87,25 @@ fn the_guide_to_apps_tells_every_key_and_its_examples_are_an_app() {
     }
     let app = App::from_files(files).unwrap_or_else(|problems| panic!("{problems:?}"));
     assert_eq!((app.collections.len(), app.seed.len()), (2, 2));
+}
+
+#[test]
+fn the_guide_s_crew_with_tools_of_mcp_servers_is_one() {
+    let guide = read("docs/apps.md");
+    let example = guide.split("```\n").find(|block| block.starts_with("tools:") && block.contains("mcp.")).expect("the example");
+    let crew = format!("title: Library\ntasks: [look]\n{example}");
+    let files = [
+        ("app.yaml", "name: library\ntitle: Library\n"),
+        ("crews/library/crew.yaml", crew.as_str()),
+        ("crews/library/agents.yaml", "researcher: {role: r, goal: g, backstory: b}\n"),
+        ("crews/library/tasks.yaml", "look: {description: d, expected_output: e, agent: researcher}\n"),
+    ];
+    let files: Files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+    let app = App::from_files(files).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let crew = &app.crews["library"];
+    assert_eq!(crew.agents["researcher"].tools.len(), 2);
+    assert!(crew.approval("mcp.library.lend").is_some() && crew.approval("mcp.library.search").is_none());
+    assert!(crew.approval("mcp.tickets.create").is_some());
 }
 
 #[test]

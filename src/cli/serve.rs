@@ -41,7 +41,7 @@ pub(crate) struct Serve {
     /// An app's folder; without it KP, which is built in.
     #[arg(long, value_name = "FOLDER")]
     app: Option<PathBuf>,
-    /// A TOML file of settings, a `key = value` a line.
+    /// A TOML file of settings, a `key = value` a line, and of MCP servers, a section `[mcp.NAME]` each.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// A setting; goes before the environment's CREWLINE_<KEY>, and that before the file's. May be given more than once.
@@ -67,10 +67,11 @@ impl Serve {
         server.run_until_signal().await.map_err(|error| Failure::Server(format!("signals can't be waited for: {error}")))
     }
     fn log(&self) -> Result<(), Failure> {
-        // What the models' library logs may hold whole answers of providers, who repeat keys in them.
-        let quiet = "genai=off".parse().map_err(|error| Failure::Usage(format!("`genai=off`: {error}")))?;
-        let filter =
-            EnvFilter::try_new(&self.log).map_err(|error| Failure::Usage(format!("`--log {}`: {error}", self.log)))?.add_directive(quiet);
+        let mut filter = EnvFilter::try_new(&self.log).map_err(|error| Failure::Usage(format!("`--log {}`: {error}", self.log)))?;
+        // What these libraries log may hold whole answers of providers, who repeat keys in them, and of MCP servers.
+        for quiet in ["genai=off", "rmcp=off"] {
+            filter = filter.add_directive(quiet.parse().map_err(|error| Failure::Usage(format!("`{quiet}`: {error}")))?);
+        }
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         if self.log_json {
             log.json().init();

@@ -18,6 +18,9 @@ use crate::{
 
 /// Does the crew's tasks, going on from what the log says has been done.
 pub(super) async fn perform(stage: &Stage) -> End {
+    if let Some(fault) = stage.tools.missing(stage.crew()) {
+        return End::Failed(fault);
+    }
     let flow = Flow { stage, finished: AtomicUsize::new(0) };
     match flow.tasks().await {
         Ok(output) => End::Succeeded(output),

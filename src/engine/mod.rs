@@ -12,6 +12,7 @@ mod flow;
 mod history;
 mod last_words;
 mod log;
+mod mcp;
 mod model;
 mod models;
 mod operations;
@@ -128,6 +129,7 @@ impl Engine {
         if timeout(LEAVE, all_left).await.is_err() {
             warn!("some runs could not write what they had made in time; their next attempts make it again");
         }
+        self.means.tools.close().await;
     }
 
     /// Begins to execute runs that nobody does, as far as there is room.

@@ -80,15 +80,16 @@ impl<'a> Talk<'a> {
     }
 
     async fn until_answered(&mut self, messages: &mut Vec<Message>, format: Option<&Value>) -> Result<String, Stopped> {
-        let specs = self.specs();
         for made in 0.. {
             self.read_steers(messages).await?;
+            // What an earlier attempt was answered is not asked again, and needs no tools that are offered.
+            let specs = if self.went_on() { Vec::new() } else { self.specs().await? };
             // When the limit is reached there is one more call, without tools, that must answer.
             let last = made >= self.work.agent.max_iter;
             if last && !specs.is_empty() {
                 messages.push(Message::User(prompt::MUST_ANSWER.to_owned()));
             }
-            let tools = if last { Vec::new() } else { specs.clone() };
+            let tools = if last { Vec::new() } else { specs };
             let answer = self.next(messages.clone(), tools, format).await?;
             if answer.calls.is_empty() {
                 return self.not_empty(answer.text);
@@ -142,11 +143,12 @@ impl<'a> Talk<'a> {
         Ok(answer)
     }
 
-    /// The tools that the agent has here.
-    fn specs(&self) -> Vec<ToolSpec> {
-        let mut specs = self.stage.tools.specs(self.work.grants);
-        specs.extend(coworkers::specs(&self.work.coworkers, &self.stage.cx.inputs));
-        specs
+    /// The tools that the agent has here, as they are now: MCP servers may come to have others.
+    async fn specs(&mut self) -> Result<Vec<ToolSpec>, Stopped> {
+        match self.stage.tools.specs(self.work.grants).await {
+            Ok(specs) => Ok(specs.into_iter().chain(coworkers::specs(&self.work.coworkers, &self.stage.cx.inputs)).collect()),
+            Err(fault) => Err(self.failed(fault).await),
+        }
     }
 
     /// The next answer: of an earlier attempt, or of the model.

@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 
 use super::{
     content::ContentAnalyze,
+    mcp::{self, Servers},
     operations::{self, Acting, Operations},
     web,
 };
 use crate::{
-    apps::{Grant, Schema},
+    apps::{Crew, Grant, Schema},
     runs::RunRow,
     settings::Settings,
 };
@@ -92,45 +93,73 @@ pub trait Tool: Send + Sync + 'static {
     fn call(&self, cx: &ToolContext, input: Value) -> BoxFuture<'static, Result<Value, Fault>>;
 }
 
-/// The tools that there are.
+/// The tools that there are: this server's own, and those of MCP servers.
 #[derive(Clone)]
-pub struct Toolbox(Arc<BTreeMap<String, Entry>>);
+pub struct Toolbox {
+    own: Arc<BTreeMap<String, Arc<Entry>>>,
+    mcp: Arc<Servers>,
+}
 
-struct Entry {
+/// A tool, ready to be told of and called.
+pub(super) struct Entry {
     tool: Arc<dyn Tool>,
-    spec: ToolSpec,
+    pub(super) spec: ToolSpec,
     arguments: Option<Schema>,
+}
+
+impl Entry {
+    pub(super) fn new(tool: Arc<dyn Tool>) -> Self {
+        let spec = tool.spec();
+        let arguments = Schema::new(&spec.input_schema).ok();
+        Self { tool, spec, arguments }
+    }
 }
 
 impl Toolbox {
     /// Every tool that an app may name.
     pub fn standard(operations: &Arc<dyn Operations>, settings: &Settings) -> Self {
         let own: [Arc<dyn Tool>; 3] = [Arc::new(ContentAnalyze), Arc::new(web::Fetch::new(settings)), Arc::new(web::Search::new(settings))];
-        Self::of(own.into_iter().chain(operations::tools(operations)))
+        Self::of(own.into_iter().chain(operations::tools(operations))).with_mcp(settings)
     }
 
     /// These tools.
     pub fn of(tools: impl IntoIterator<Item = Arc<dyn Tool>>) -> Self {
-        let entry = |tool: Arc<dyn Tool>| {
-            let spec = tool.spec();
-            let arguments = Schema::new(&spec.input_schema).ok();
-            (spec.name.clone(), Entry { tool, spec, arguments })
-        };
-        Self(Arc::new(tools.into_iter().map(entry).collect()))
+        let entries = tools.into_iter().map(Entry::new).map(|entry| (entry.spec.name.clone(), Arc::new(entry)));
+        Self { own: Arc::new(entries.collect()), mcp: Arc::default() }
+    }
+
+    /// The same, and those of the settings' MCP servers.
+    pub fn with_mcp(self, settings: &Settings) -> Self {
+        Self { mcp: Arc::new(Servers::new(&settings.mcp)), ..self }
+    }
+
+    /// Why a crew can't be executed here, where its tools are of nobody who is known.
+    pub fn missing(&self, crew: &Crew) -> Option<Fault> {
+        self.mcp.missing(crew)
     }
 
     /// How a model is told of the tools that are granted, each once.
-    pub fn specs(&self, grants: &[Grant]) -> Vec<ToolSpec> {
-        let granted = |entry: &Entry| {
-            let granted: Vec<&Grant> = grants.iter().filter(|grant| grant.covers(&entry.spec.name)).collect();
-            (!granted.is_empty()).then(|| bound(entry.spec.clone(), &granted))
-        };
-        self.0.values().filter_map(granted).collect()
+    ///
+    /// # Errors
+    /// `invalid`: a tool is granted that its MCP server does not have.
+    pub async fn specs(&self, grants: &[Grant]) -> Result<Vec<ToolSpec>, Fault> {
+        let own = self.own.values().filter(|entry| grants.iter().any(|grant| grant.covers(&entry.spec.name)));
+        let specs = own.map(|entry| entry.spec.clone()).chain(self.mcp.granted(grants).await?);
+        Ok(specs.map(|spec| bound(spec, grants)).collect())
     }
 
     /// What making a call of a tool again does.
     pub fn effect(&self, tool: &str) -> Effect {
-        self.0.get(tool).map_or(Effect::Computes, |entry| entry.tool.effect())
+        match self.own.get(tool) {
+            Some(entry) => entry.tool.effect(),
+            None if mcp::parts(tool).is_some() => Effect::Outside,
+            None => Effect::Computes,
+        }
+    }
+
+    /// Ends what tools hold open.
+    pub async fn close(&self) {
+        self.mcp.close().await;
     }
 
     /// Calls a tool that the agent may use.
@@ -138,11 +167,17 @@ impl Toolbox {
     /// # Errors
     /// What the agent reads instead of a result: an unknown tool, arguments that do not fit, or the tool's own fault.
     pub async fn call(&self, cx: &ToolContext, tool: &str, grants: &[Grant], input: Value) -> Result<Value, Fault> {
-        let entry = self.0.get(tool).filter(|_| grants.iter().any(|grant| grant.covers(tool))).ok_or_else(|| {
-            let known: Vec<String> = self.specs(grants).into_iter().map(|spec| spec.name).collect();
+        let granted = grants.iter().any(|grant| grant.covers(tool));
+        let entry = match self.own.get(tool) {
+            Some(entry) if granted => Some(entry.clone()),
+            None if granted => self.mcp.tool(tool).await?,
+            _ => None,
+        };
+        let Some(entry) = entry else {
+            let known: Vec<String> = self.specs(grants).await?.into_iter().map(|spec| spec.name).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            Fault::new(FaultCode::NotFound, format!("there is no tool `{tool}` for this agent; there are: {known}"))
-        })?;
+            return Err(Fault::new(FaultCode::NotFound, format!("there is no tool `{tool}` for this agent; there are: {known}")));
+        };
         if !grants.iter().any(|grant| grant.allows(tool, &input)) {
             let message = format!("this agent may not call `{tool}` with these arguments: the crew's file bounds them");
             return Err(Fault::new(FaultCode::Forbidden, message));
@@ -160,9 +195,10 @@ impl Toolbox {
     }
 }
 
-/// A tool as it is told of to an agent whose grants all bind some of its arguments.
-fn bound(mut spec: ToolSpec, grants: &[&Grant]) -> ToolSpec {
-    let mut arguments: Vec<&String> = grants[0].only.keys().collect();
+/// A tool as it is told of to an agent: where all grants that cover it bind an argument, that is one of their values.
+fn bound(mut spec: ToolSpec, grants: &[Grant]) -> ToolSpec {
+    let grants: Vec<&Grant> = grants.iter().filter(|grant| grant.covers(&spec.name)).collect();
+    let mut arguments: Vec<&String> = grants.first().into_iter().flat_map(|grant| grant.only.keys()).collect();
     arguments.retain(|argument| grants.iter().all(|grant| grant.only.contains_key(*argument)));
     for argument in arguments {
         let mut values: Vec<Value> = Vec::new();
@@ -202,8 +238,8 @@ mod tests {
         let operations = OPERATIONS.iter().filter(|spec| is_tool(spec)).map(|spec| spec.name);
         let mut named: Vec<&str> = crate::apps::TOOLS.iter().copied().chain(operations).collect();
         named.sort_unstable();
-        assert_eq!(toolbox.0.keys().map(String::as_str).collect::<Vec<_>>(), named);
-        for (name, entry) in &*toolbox.0 {
+        assert_eq!(toolbox.own.keys().map(String::as_str).collect::<Vec<_>>(), named);
+        for (name, entry) in &*toolbox.own {
             assert!(entry.arguments.is_some(), "{name}: its schema is none");
             assert!(entry.spec.input_schema["type"] == "object" && !entry.spec.description.is_empty(), "{name}: {:?}", entry.spec);
         }

@@ -126,7 +126,8 @@ impl Scripted {
 
     /// An engine on this node that asks it.
     pub(crate) fn engine(&self, node: &Node, tools: impl IntoIterator<Item = Arc<dyn Tool>>) -> EngineHandle {
-        Engine::start_with(node.services.clone(), "n".into(), Models::only(Arc::new(self.clone())), Toolbox::of(tools))
+        let tools = Toolbox::of(tools).with_mcp(&node.services.settings);
+        Engine::start_with(node.services.clone(), "n".into(), Models::only(Arc::new(self.clone())), tools)
     }
 }
 

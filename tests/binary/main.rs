@@ -3,6 +3,7 @@
 mod checks;
 mod command_line;
 mod kills;
+mod mcp;
 mod people;
 mod server;
 mod signals;

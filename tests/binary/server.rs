@@ -28,6 +28,8 @@ pub(crate) struct Server {
     data: TempDir,
     database: Option<String>,
     settings: Vec<String>,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     port: u16,
     running: Option<Running>,
 }
@@ -40,13 +42,27 @@ struct Running {
 impl Server {
     /// Starts a server on empty data with settings of the form `key=value`, besides those that let a test's crowd in.
     pub(crate) async fn start(database: Database, settings: &[&str]) -> Self {
+        let mut server = Self::new(database, settings).await;
+        server.start_again();
+        server
+    }
+
+    async fn new(database: Database, settings: &[&str]) -> Self {
         let crowd = ["sign_in_rate=1000000", "write_rate=1000000", "unsigned_per_address=1000"];
         let settings = crowd.iter().chain(settings).map(|setting| (*setting).to_owned()).collect();
         let database = match database {
             Database::Sqlite => None,
             Database::Postgres => Some(empty_schema().await),
         };
-        let mut server = Self { data: tempfile::tempdir().unwrap(), database, settings, port: 0, running: None };
+        let (arguments, environment) = (Vec::new(), Vec::new());
+        Self { data: tempfile::tempdir().unwrap(), database, settings, arguments, environment, port: 0, running: None }
+    }
+
+    /// The same without settings, but with more arguments and variables of its environment.
+    pub(crate) async fn start_with(database: Database, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut server = Self::new(database, &[]).await;
+        server.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        server.environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         server.start_again();
         server
     }
@@ -72,6 +88,7 @@ impl Server {
         command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data"]).arg(self.data.path());
         command.args(self.database.iter().flat_map(|url| ["--database", url]));
         command.args(self.settings.iter().flat_map(|setting| ["--set", setting]));
+        command.args(&self.arguments).envs(self.environment.iter().cloned());
         command.stdin(Stdio::null()).env_remove("CREWLINE_DATABASE").env_remove("CREWLINE_LOG");
         command
     }

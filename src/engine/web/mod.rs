@@ -151,7 +151,8 @@ async fn get(url: &Url, addresses: &[SocketAddr]) -> Result<Response, Fault> {
     })
 }
 
-fn client() -> ClientBuilder {
+/// What every client is made from: it goes nowhere that it was not sent to.
+pub(super) fn client() -> ClientBuilder {
     // It is installed already where another client was made.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().user_agent(AGENT).connect_timeout(CONNECTING).redirect(Policy::none())
