@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_saphyr::Spanned;
@@ -36,8 +36,7 @@ pub struct Said {
 }
 
 /// A tool call of the simulated model.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SaidCall {
     /// Which tool.
     pub tool: String,
@@ -64,13 +63,22 @@ struct Price {
 struct StepFields {
     say: Spanned<String>,
     #[serde(default)]
-    calls: Vec<SaidCall>,
+    calls: Vec<Call>,
+}
+
+/// A tool call as it is written: for each of these, with `item` and `index`, or once.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Call {
+    tool: String,
+    for_each: Option<String>,
+    input: Value,
 }
 
 #[derive(Debug, Clone)]
 struct Step {
     say: String,
-    calls: Vec<SaidCall>,
+    calls: Vec<Call>,
 }
 
 /// Reads the file. Where there is none, and for tasks that it does not name, the simulated model hands in what says that it is simulated.
@@ -89,7 +97,8 @@ pub(super) fn read(files: &Files, crews: &BTreeMap<String, Crew>, problems: &mut
             }
             for step in &steps {
                 for call in &step.calls {
-                    if let Err(error) = templates(&environment, &call.input) {
+                    let list = call.for_each.as_deref().map_or(Ok(()), |list| compiled(&environment, list));
+                    if let Err(error) = list.and_then(|()| templates(&environment, &call.input)) {
                         let at = step.say.referenced;
                         let message = format!("a template in the arguments of `{}` for `{task}` is wrong: {error}", call.tool);
                         problems.push(Problem::at(FILE, at.line(), at.column(), message));
@@ -143,10 +152,20 @@ impl Simulation {
         let step = &steps[if may_call { call.min(last) } else { last }];
         let environment = environment();
         let wrong = |error: minijinja::Error| format!("the template for task `{task}`: {error:#}");
-        let text = environment.render_str(&step.say, facts).map_err(wrong)?;
-        let calls =
-            step.calls.iter().map(|call| Ok(SaidCall { tool: call.tool.clone(), input: filled(&environment, &call.input, facts)? }));
-        Ok(Said { text, calls: calls.collect::<Result<_, _>>().map_err(wrong)? })
+        let facts = minijinja::Value::from_serialize(facts);
+        let text = environment.render_str(&step.say, &facts).map_err(wrong)?;
+        let calls = step.calls.iter().map(|call| call.made(&environment, &facts)).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+        Ok(Said { text, calls: calls.concat() })
+    }
+}
+
+impl Call {
+    /// The calls that come of it.
+    fn made(&self, environment: &Environment<'_>, facts: &minijinja::Value) -> Result<Vec<SaidCall>, minijinja::Error> {
+        let once = |facts: &minijinja::Value| Ok(SaidCall { tool: self.tool.clone(), input: filled(environment, &self.input, facts)? });
+        let Some(list) = &self.for_each else { return Ok(vec![once(facts)?]) };
+        let list = environment.compile_expression(alone(list).unwrap_or(list))?.eval(facts)?;
+        list.try_iter()?.enumerate().map(|(index, item)| once(&context! { item, index, ..facts.clone() })).collect()
     }
 }
 
@@ -161,18 +180,15 @@ fn unknown(crew: &Crew, name: &str) -> Option<String> {
 }
 
 /// A call's arguments: their texts are templates too, and one that is `{{ … }}` alone is what that says, whatever its type.
-fn filled(environment: &Environment<'_>, input: &Value, facts: &Value) -> Result<Value, minijinja::Error> {
+fn filled(environment: &Environment<'_>, input: &Value, facts: &minijinja::Value) -> Result<Value, minijinja::Error> {
     Ok(match input {
-        Value::String(text) => {
-            let alone = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).filter(|inner| !inner.contains("{{"));
-            match alone {
-                Some(expression) => {
-                    let value = environment.compile_expression(expression)?.eval(facts)?;
-                    serde_json::to_value(value).unwrap_or_default()
-                }
-                None => environment.render_str(text, facts)?.into(),
+        Value::String(text) => match alone(text) {
+            Some(expression) => {
+                let value = environment.compile_expression(expression)?.eval(facts)?;
+                serde_json::to_value(value).unwrap_or_default()
             }
-        }
+            None => environment.render_str(text, facts)?.into(),
+        },
         Value::Array(values) => values.iter().map(|value| filled(environment, value, facts)).collect::<Result<_, _>>()?,
         Value::Object(values) => {
             let values = values.iter().map(|(key, value)| Ok((key.clone(), filled(environment, value, facts)?)));
@@ -180,6 +196,17 @@ fn filled(environment: &Environment<'_>, input: &Value, facts: &Value) -> Result
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => input.clone(),
     })
+}
+
+/// What stands in a text that is `{{ … }}` alone.
+fn alone(text: &str) -> Option<&str> {
+    text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).filter(|inner| !inner.contains("{{"))
+}
+
+/// Whether a text is `{{ … }}` alone, and that an expression.
+fn compiled(environment: &Environment<'_>, text: &str) -> Result<(), minijinja::Error> {
+    let no_list = || minijinja::Error::new(minijinja::ErrorKind::SyntaxError, "`for_each` is a list: write `{{ … }}` alone");
+    environment.compile_expression(alone(text).ok_or_else(no_list)?).map(|_| ())
 }
 
 /// Whether all texts in a call's arguments are templates.
@@ -234,9 +261,31 @@ mod tests {
         let input = json!({"id": "{{ tools['record.create'].id }}", "data": {"score": "{{ tools['record.create'].score + 1 }}",
             "title": "About {{ inputs.name }}", "n": 3, "list": ["{{ inputs.name }}{{ inputs.name }}"]}});
         let expected = json!({"id": "r1", "data": {"score": 8, "title": "About a", "n": 3, "list": ["aa"]}});
+        let facts = minijinja::Value::from_serialize(facts);
         assert_eq!(filled(&environment(), &input, &facts).unwrap(), expected);
         assert!(filled(&environment(), &json!("{{ tools.none.id }}"), &facts).is_err());
         assert!(templates(&environment(), &json!({"a": ["{{ "]})).is_err());
+    }
+
+    #[test]
+    fn a_call_is_made_for_each_of_a_list() {
+        let call = |for_each: &str| Call {
+            tool: "t".into(),
+            for_each: Some(for_each.into()),
+            input: json!({"n": "{{ index }}", "of": "{{ item.id }}"}),
+        };
+        let facts = minijinja::Value::from_serialize(
+            json!({"list": [{"id": "a", "good": true}, {"id": "b", "good": false}, {"id": "c", "good": true}]}),
+        );
+        let inputs = |for_each: &str| -> Vec<Value> {
+            call(for_each).made(&environment(), &facts).unwrap().into_iter().map(|call| call.input).collect()
+        };
+        assert_eq!(inputs("{{ list | selectattr('good') }}"), [json!({"n": 0, "of": "a"}), json!({"n": 1, "of": "c"})]);
+        assert_eq!(inputs("{{ list | selectattr('id', 'eq', 'd') }}"), Vec::<Value>::new());
+        assert!(call("{{ 3 }}").made(&environment(), &facts).is_err());
+        for wrong in ["list", "{{ list | }}", "{{ a }} {{ b }}"] {
+            assert!(compiled(&environment(), wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The command line: what it is told, what it does, and with which code it ends.
 
+mod answer;
 mod app;
 mod call;
 mod input;

@@ -2,11 +2,14 @@
 
 use clap::Args;
 use crewline_client::{
-    Client, FollowError, FollowOptions, Followed, RunStream, State,
+    CallError, Client, FollowError, FollowOptions, Followed, RunStream, State,
     protocol::{
         RunEvent,
-        operations::run::{self, Status},
-        value::{Offset, RunId},
+        operations::{
+            approval::Answer,
+            run::{self, Status},
+        },
+        value::{ApprovalId, Offset, RunId},
     },
 };
 use futures::StreamExt;
@@ -14,6 +17,7 @@ use serde_json::json;
 
 use super::{
     Failure,
+    answer::{self, Answers, Questions},
     input::Inputs,
     remote::{Remote, leave},
     screen::{Screen, print},
@@ -25,7 +29,9 @@ Examples:
   crewline run review --input-file page=article.html --input name=article.html
   crewline run review --input-url page=https://example.com/ --input name=example.com --input url=https://example.com/
   crewline run review --input-file page=a.md --input name=a.md --json | jq -r 'select(.type == \"text.delta\").text'
+  crewline run campaign --input campaign_id=01890a5d-ac96-774b-bcce-b302099a8057 --approve
 
+What the run asks is asked in the terminal; in a pipe it waits for whoever answers it elsewhere, or for --approve or --reject.
 The run belongs to the server: Ctrl-C leaves it going, `crewline follow` shows it again, and
 `crewline call run.cancel` ends it.";
 
@@ -45,6 +51,8 @@ pub(crate) struct Run {
     #[command(flatten)]
     inputs: Inputs,
     #[command(flatten)]
+    answers: Answers,
+    #[command(flatten)]
     remote: Remote,
 }
 
@@ -56,6 +64,8 @@ pub(crate) struct Follow {
     /// Show what came after this position.
     #[arg(long, default_value_t = 0, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
     from: i64,
+    #[command(flatten)]
+    answers: Answers,
     #[command(flatten)]
     remote: Remote,
 }
@@ -71,23 +81,25 @@ impl Run {
         } else {
             print(&format!("run {}\n", run.id))?;
         }
-        watch(client, run.id, Offset(0), self.remote.json).await
+        watch(client, run.id, Offset(0), &self.answers, self.remote.json).await
     }
 }
 
 impl Follow {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let client = self.remote.sign_in().await?;
-        watch(client, self.run, Offset(self.from), self.remote.json).await
+        watch(client, self.run, Offset(self.from), &self.answers, self.remote.json).await
     }
 }
 
 /// Shows a run until it ends, or until Ctrl-C.
-async fn watch(client: Client, run: RunId, from: Offset, json: bool) -> Result<(), Failure> {
+async fn watch(client: Client, run: RunId, from: Offset, answers: &Answers, json: bool) -> Result<(), Failure> {
     let stream = client.follow_run(run, FollowOptions { from, ..FollowOptions::default() }).await?;
     let screen = Screen::standard();
     let columns = screen.columns;
-    let mut watch = Watch { show: Show::new(screen.style, columns), screen, json, attached: false, lost: false };
+    let questions = Questions::new(answers, screen.is_terminal() && !json);
+    let show = Show::new(screen.style, columns);
+    let mut watch = Watch { show, screen, questions, asked: None, position: from, head: from, json, attached: false, lost: false };
     let shown = tokio::select! {
         shown = watch.until_the_end(stream, &client) => shown,
         _ = tokio::signal::ctrl_c() => {
@@ -104,6 +116,12 @@ async fn watch(client: Client, run: RunId, from: Offset, json: bool) -> Result<(
 struct Watch {
     show: Show,
     screen: Screen,
+    questions: Questions,
+    /// The question that the person at the terminal was asked last.
+    asked: Option<ApprovalId>,
+    position: Offset,
+    /// How far the run had come when it was attached: what was asked until then may have been answered until then, too.
+    head: Offset,
     json: bool,
     attached: bool,
     lost: bool,
@@ -121,6 +139,9 @@ impl Watch {
                             status = Some(*ended);
                         }
                         self.followed(&followed)?;
+                        if matches!(followed, Followed::Position(_)) && self.is_live() {
+                            self.put_questions(client).await?;
+                        }
                     }
                     Some(Err(error)) => {
                         self.screen.add("", "")?;
@@ -131,6 +152,7 @@ impl Watch {
                         return ended(status);
                     }
                 },
+                line = self.questions.typed() => self.typed(&line, client).await?,
                 Ok(()) = state.changed() => {
                     if let State::Waiting { error, .. } = &*state.borrow_and_update() && !self.json && !self.lost {
                         self.lost = true;
@@ -141,7 +163,48 @@ impl Watch {
             }
         }
     }
+
+    /// Whether what comes is what happens now.
+    fn is_live(&self) -> bool {
+        self.position >= self.head
+    }
+
+    /// Answers what the command line answers, and asks the person what is left.
+    async fn put_questions(&mut self, client: &Client) -> Result<(), Failure> {
+        while let Some(answer) = self.questions.given() {
+            self.send(answer, client).await?;
+        }
+        let Some(question) = self.questions.asked().filter(|question| self.asked != Some(question.id)) else { return Ok(()) };
+        self.asked = Some(question.id);
+        let text = self.show.question(question);
+        self.screen.add(&text, answer::prompt(question.kind))
+    }
+
+    async fn typed(&mut self, line: &str, client: &Client) -> Result<(), Failure> {
+        self.screen.line_was_ended();
+        let Some(question) = self.questions.asked() else { return Ok(()) };
+        let Some(answer) = answer::read(question, line) else { return self.screen.add("", answer::prompt(question.kind)) };
+        self.send(answer, client).await?;
+        self.put_questions(client).await
+    }
+
+    async fn send(&mut self, answer: Answer, client: &Client) -> Result<(), Failure> {
+        match self.questions.send(client, answer).await {
+            Err(CallError::Fault(fault)) if !self.json => {
+                let text = self.show.not_taken(&fault);
+                self.screen.add(&text, "")
+            }
+            sent => Ok(sent?),
+        }
+    }
+
     fn followed(&mut self, followed: &Followed) -> Result<(), Failure> {
+        match followed {
+            Followed::Event(event) => self.questions.hear(event),
+            Followed::Attached { head, .. } => self.head = *head,
+            Followed::Position(position) => self.position = *position,
+            Followed::Restarted => self.position = Offset(0),
+        }
         if self.json {
             let line = match followed {
                 Followed::Event(event) => json!(event),
@@ -152,6 +215,11 @@ impl Watch {
             return print(&format!("{line}\n"));
         }
         let text = match followed {
+            // The person is asked as soon as it is their turn.
+            Followed::Event(RunEvent::ApprovalRequested { .. }) if self.is_live() && self.questions.asked().is_some() => String::new(),
+            Followed::Event(RunEvent::ApprovalRequested { approval, .. }) if self.is_live() && self.questions.are_answered_elsewhere() => {
+                self.show.question(approval) + &self.show.how_to_answer(approval)
+            }
             Followed::Event(event) => self.show.event(event),
             Followed::Attached { from, head } if self.attached => {
                 self.lost = false;
@@ -164,7 +232,11 @@ impl Watch {
             Followed::Restarted => self.show.restarted(),
             Followed::Position(_) => String::new(),
         };
-        let standing = if self.show.finished().is_some() { String::new() } else { self.show.standing() };
+        let standing = match self.questions.asked().filter(|question| self.asked == Some(question.id)) {
+            Some(question) => answer::prompt(question.kind).to_owned(),
+            None if self.show.finished().is_some() => String::new(),
+            None => self.show.standing(),
+        };
         self.screen.add(&text, &standing)
     }
 }

@@ -44,6 +44,10 @@ impl Screen {
     pub(crate) fn is_at_line_start(&self) -> bool {
         self.at_line_start
     }
+    /// Whoever sits there has ended the line below with what they typed.
+    pub(crate) const fn line_was_ended(&mut self) {
+        (self.stands, self.at_line_start) = (false, true);
+    }
     /// Whether there is one to draw on.
     pub(crate) const fn is_terminal(&self) -> bool {
         self.is_terminal

@@ -20,13 +20,14 @@ use super::{
     Failure,
     remote::{Remote, leave},
     screen::{Screen, print},
-    show::{fields, row_line, table},
+    show::{Room, fields, row_line, table},
 };
 
 const EXAMPLES: &str = "\
 Examples:
   crewline watch run --sort -created_at --limit 10
   crewline watch pages --filter '{\"field\": \"status\", \"eq\": \"found\"}' --columns title,url,status
+  crewline watch comments --columns status,quality_score,text --once
   crewline watch message --session 01890a5d-ac96-774b-bcce-b302099a8057
   crewline watch comments --json | jq -c 'select(.put).put.data'
 
@@ -54,6 +55,9 @@ pub(crate) struct Watch {
     /// Which fields are shown; absent: what tells something.
     #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
     columns: Vec<String>,
+    /// Show what is there, and end.
+    #[arg(long)]
+    once: bool,
     #[command(flatten)]
     remote: Remote,
 }
@@ -69,7 +73,7 @@ impl Watch {
         let (operation, input) = self.query()?;
         let client = self.remote.sign_in().await?;
         let live = client.watch_raw(operation, &input).await?;
-        let mut shown = Shown::new(self.columns, self.remote.json);
+        let mut shown = Shown::new(self.columns, self.once, self.remote.json);
         let ended = tokio::select! {
             ended = shown.keep_true(live, &client) => ended,
             _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
@@ -135,6 +139,7 @@ fn sort(field: &str) -> Sort {
 struct Shown {
     screen: Screen,
     columns: Vec<String>,
+    once: bool,
     json: bool,
     /// The ids of the rows that were told, where each is a line.
     told: BTreeSet<String>,
@@ -143,11 +148,11 @@ struct Shown {
 }
 
 impl Shown {
-    fn new(columns: Vec<String>, json: bool) -> Self {
-        Self { screen: Screen::standard(), columns, json, told: BTreeSet::new(), lost: None }
+    fn new(columns: Vec<String>, once: bool, json: bool) -> Self {
+        Self { screen: Screen::standard(), columns, once, json, told: BTreeSet::new(), lost: None }
     }
 
-    /// Shows the rows as they are, until they can't be followed any longer.
+    /// Shows the rows as they are, once, or until they can't be followed any longer.
     async fn keep_true(&mut self, mut live: Live<Rows>, client: &Client) -> Result<(), Failure> {
         let mut state = client.state();
         let mut fresh = BTreeSet::new();
@@ -163,10 +168,17 @@ impl Shown {
                     fresh = changed(&update);
                     if self.json {
                         print(&json_lines(revision, &update))?;
+                    } else if self.once {
+                        // Not drawn over: it may be longer than the terminal.
+                        let room = Room { lines: usize::MAX, ..self.screen.room() };
+                        print(&table(&fields(&self.columns, rows), rows, &fresh, self.screen.style, room))?;
                     } else if self.screen.is_terminal() {
                         self.draw(rows, &fresh, revision)?;
                     } else {
                         print(&plain_lines(&fields(&self.columns, rows), &update, &mut self.told))?;
+                    }
+                    if self.once {
+                        return Ok(());
                     }
                 }
                 Ok(()) = state.changed() => {

@@ -80,7 +80,7 @@ impl Talk<'_> {
             call: Some(called.call.clone()),
             kind: Kind::Tool,
             title: format!("May {} call {}?", self.work.agent.name, called.tool),
-            body: format!("It is for \"{}\".", self.work.name),
+            body: format!("It is for \"{}\".", self.work.of_task()),
             tool: Some(called.tool.clone()),
             arguments: Some(called.input.clone()),
             schema: None,

@@ -11,6 +11,8 @@ use crate::apps::{Agent, MANAGER, fill};
 
 /// Said where an agent has used up its calls of tools.
 pub(super) const MUST_ANSWER: &str = "You can call no more tools. Hand in your answer now, from what you have.";
+/// Before the fault of a tool's call.
+pub(super) const NO_RESULT: &str = "The tool gave no result.";
 /// What is handed in to a coworker.
 pub(super) const FOR_A_COWORKER: &str = "The best answer that you can give your coworker with what they have told you.";
 /// Between what was handed in by different tasks.
@@ -111,7 +113,7 @@ pub(super) fn result(outcome: &Result<Value, Fault>) -> String {
     match outcome {
         Ok(Value::String(text)) => text.clone(),
         Ok(value) => value.to_string(),
-        Err(fault) => format!("The tool gave no result. {fault}"),
+        Err(fault) => format!("{NO_RESULT} {fault}"),
     }
 }
 

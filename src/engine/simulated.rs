@@ -12,9 +12,13 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
-use super::model::{Chunk, Message, Model, Request};
+use super::{
+    model::{Chunk, Message, Model, Request},
+    prompt,
+};
 use crate::apps::{Said, Simulation};
 
 /// Timers tick in milliseconds: tokens that are due sooner are said at once, many a tick where the rate is high.
@@ -31,7 +35,10 @@ impl Model for Simulated {
         "simulated"
     }
 
-    fn stream(&self, request: Request) -> BoxStream<'static, Result<Chunk, Fault>> {
+    fn stream(&self, mut request: Request) -> BoxStream<'static, Result<Chunk, Fault>> {
+        if let Value::Object(facts) = &mut request.scene.facts {
+            facts.insert("calls".to_owned(), calls(&request.messages));
+        }
         let scene = &request.scene;
         let simulation = &scene.app.simulation;
         let may_call = !request.tools.is_empty();
@@ -48,6 +55,26 @@ impl Model for Simulated {
         let last: Vec<Result<Chunk, Fault>> = calls.chain([Chunk::Usage(usage)]).map(Ok).collect();
         words(&said.text, self.tokens_per_s).chain(stream::iter(last)).boxed()
     }
+}
+
+/// What the conversation has called so far, in its order: each call's tool and input, and its output or, where it gave none, its fault.
+fn calls(messages: &[Message]) -> Value {
+    let results = |wanted: &str| {
+        messages.iter().find_map(|message| match message {
+            Message::Tool { call, result } if call == wanted => Some(result.as_str()),
+            _ => None,
+        })
+    };
+    let asked = messages.iter().filter_map(|message| if let Message::Assistant { calls, .. } = message { Some(calls) } else { None });
+    let told = asked.flatten().map(|(id, tool, input)| {
+        let result = results(id).unwrap_or_default();
+        let fault = result.strip_prefix(prompt::NO_RESULT);
+        // Where a person said something of the call, that stands before what it gave.
+        let told = |json: &str| serde_json::from_str(json).ok().filter(|value: &Value| value.is_object() || value.is_array());
+        let output = || told(result).or_else(|| told(result.lines().last()?)).unwrap_or_else(|| result.into());
+        json!({"tool": tool, "input": input, "output": fault.is_none().then(output), "fault": fault.map(str::trim)})
+    });
+    told.collect()
 }
 
 /// A text, token by token, each when it is due.
@@ -85,6 +112,26 @@ fn usage(simulation: &Simulation, request: &Request, said: &Said) -> Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_conversation_s_calls_are_told_with_what_they_gave() {
+        let call = |id: &str, tool: &str| (id.to_owned(), tool.to_owned(), json!({"n": id}));
+        let result = |call: &str, result: &str| Message::Tool { call: call.to_owned(), result: result.to_owned() };
+        let messages = [
+            Message::User("Do it.".into()),
+            Message::Assistant { text: "I begin.".into(), calls: vec![call("1", "a"), call("2", "b")] },
+            result("1", "A person says: Well.\n{\"id\":7}"),
+            result("2", "The tool gave no result. forbidden: a person did not allow this call"),
+            Message::Assistant { text: String::new(), calls: vec![call("3", "a")] },
+            result("3", "Two lines\nof words"),
+        ];
+        let expected = json!([
+            {"tool": "a", "input": {"n": "1"}, "output": {"id": 7}, "fault": null},
+            {"tool": "b", "input": {"n": "2"}, "output": null, "fault": "forbidden: a person did not allow this call"},
+            {"tool": "a", "input": {"n": "3"}, "output": "Two lines\nof words", "fault": null},
+        ]);
+        assert_eq!(calls(&messages), expected);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn words_come_at_the_rate_and_none_is_lost() {

@@ -91,6 +91,15 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// The name of the crew's task that it is, or came of.
+    pub(super) fn of_task(&self) -> &str {
+        let mut work = self;
+        while let Some(parent) = work.parent {
+            work = parent;
+        }
+        &work.name
+    }
+
     pub(super) fn id_below(&self, kind: &str, n: impl std::fmt::Display) -> String {
         format!("{}.{kind}-{n}", self.id)
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    kp::{campaign, of, records},
     people::{register, start_review},
     server::{Database, Server},
 };
@@ -35,7 +36,7 @@ fn what_is_typed_wrongly_ends_with_2_and_says_what_is_possible() {
 fn an_app_is_checked_and_its_types_are_written_without_a_server() {
     let kp = concat!(env!("CARGO_MANIFEST_DIR"), "/apps/kp");
     let said = String::from_utf8(output(&mut crewline(&["app", "check", kp]), 0).stdout).unwrap();
-    assert!(said.starts_with("kp: 7 collections, 10 seed records, 1 crew; version "), "{said}");
+    assert!(said.starts_with("kp: 7 collections, 11 seed records, 5 crews; version "), "{said}");
     let types = String::from_utf8(output(&mut crewline(&["types", "--app", kp]), 0).stdout).unwrap();
     assert_eq!(types, std::fs::read_to_string(format!("{kp}/types.ts")).unwrap());
     let folder = tempfile::tempdir().unwrap();
@@ -71,6 +72,36 @@ async fn a_run_is_shown_to_its_end_and_again_by_following_it() {
     let shown = String::from_utf8(output(&mut asking(&server, &token, &["follow", id]), 0).stdout).unwrap();
     assert!(shown.contains("simulated"), "what a simulated model says is not labelled:\n{shown}");
     assert!(!shown.contains('\u{1b}'), "escapes in a pipe:\n{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_run_asks_is_answered_by_the_command_line_and_otherwise_waits() {
+    let server = Server::start(Database::Sqlite, &["simulated_tokens_per_s=100000"]).await;
+    let token = register(&server).await.access_token;
+    let owner = server.client(&token);
+    let input = format!("campaign_id={}", campaign(&owner).await);
+    output(&mut asking(&server, &token, &["run", "analyze", "--input", &input]), 0);
+
+    // Nobody answers: it is told how one could, and the run goes on without who has seen enough.
+    let mut waiting = asking(&server, &token, &["run", "outreach", "--input", &input]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(waiting.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let run = lines.next().unwrap().strip_prefix("run ").unwrap().to_owned();
+    let told: Vec<String> = lines.by_ref().take_while(|line| !line.contains("waits for a person")).collect();
+    assert_eq!(told.iter().filter(|line| line.contains("crewline call approval.answer '{\"id\"")).count(), 2, "{told:#?}");
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+
+    let said = ended(&mut asking(&server, &token, &["follow", &run, "--reject"]), 0);
+    assert!(said.contains("? May quality_reviewer call record.update?") && said.contains("0 approved, 2 rejected"), "{said}");
+    assert_eq!(of(&records(&owner).await, "comments", ("campaign_id", "Smaller meetings"), "status"), ["rejected", "rejected"]);
+    let filter = r#"{"field": "status", "eq": "rejected"}"#;
+    let rows =
+        ended(&mut asking(&server, &token, &["watch", "comments", "--once", "--columns", "status,quality_score", "--filter", filter]), 0);
+    assert_eq!(rows.lines().count(), 3, "{rows}");
+
+    let said = ended(&mut asking(&server, &token, &["run", "campaign", "--approve", "--input", &input]), 0);
+    assert!(said.contains("Drafted: 0 comments drafted"), "{said}");
+    ended(&mut asking(&server, &token, &["run", "campaign", "--approve", "--reject", "--input", &input]), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

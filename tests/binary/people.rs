@@ -18,13 +18,13 @@ use crate::server::Server;
 
 /// Registers the one person of a test.
 pub(crate) async fn register(server: &Server) -> SignedIn {
-    let input = Register {
-        email: "ada@example.com".into(),
-        password: "a long enough password".into(),
-        name: "Ada".into(),
-        workspace: None,
-        invitation: None,
-    };
+    register_as(server, "ada@example.com").await
+}
+
+/// Registers one of several, each with a workspace of their own.
+pub(crate) async fn register_as(server: &Server, email: &str) -> SignedIn {
+    let input =
+        Register { email: email.into(), password: "a long enough password".into(), name: "Ada".into(), workspace: None, invitation: None };
     server.stranger().register(input).await.unwrap()
 }
 

@@ -3,6 +3,7 @@
 
 mod facts;
 mod prose;
+mod questions;
 mod style;
 mod table;
 #[cfg(test)]
@@ -160,7 +161,10 @@ impl Show {
                 self.now = format!("waits for {what}");
                 self.note(Ink::Warning, &format!("… waits for {what}"))
             }
-            RunEvent::RunResumed { .. } => self.note(Ink::Faint, "goes on"),
+            RunEvent::RunResumed { .. } => {
+                self.now = "goes on".into();
+                self.note(Ink::Faint, "goes on")
+            }
             RunEvent::RunPauseRequested { .. } => self.note(Ink::Warning, "… is to pause after the calls that are going on"),
             RunEvent::RunCancelRequested { mode, .. } => {
                 let when = match mode {
@@ -198,6 +202,8 @@ impl Show {
                 let room = self.columns.saturating_sub(INDENT + width(&tool) + 4);
                 format!("  {} {}({})\n", style.paint(Ink::Name, "▸"), style.paint(Ink::Strong, &tool), facts::arguments(input, room))
             }
+            // What a coworker handed in has just been shown.
+            RunEvent::ToolFinished { output, .. } if output.as_str().is_some_and(|text| text.trim() == self.last.trim()) => String::new(),
             RunEvent::ToolFinished { output, .. } => {
                 let table = prose::columns(&facts::facts(output), false, style, self.columns, 2 * INDENT);
                 format!("{table}\n")
@@ -206,16 +212,8 @@ impl Show {
                 let tool = self.tools.get(call).map_or("a tool", |tool| tool);
                 self.note(Ink::Bad, &format!("✗ {tool}: {}", fault.message))
             }
-            RunEvent::ApprovalRequested { approval, .. } => {
-                let mut out = self.note(Ink::Warning, &format!("? {}", approval.title));
-                out.push_str(&self.note(Ink::Faint, &approval.body));
-                out
-            }
-            RunEvent::ApprovalAnswered { approval, .. } => {
-                let answer = serde_json::to_value(approval.status).ok();
-                let answer = answer.as_ref().and_then(serde_json::Value::as_str).unwrap_or("answered");
-                self.note(Ink::Good, &format!("! {}: {answer}", approval.title))
-            }
+            RunEvent::ApprovalRequested { approval, .. } => self.asked(approval),
+            RunEvent::ApprovalAnswered { approval, .. } => self.answered(approval),
             RunEvent::SteerReceived { text, .. } => self.note(Ink::Warning, &format!("» {text}")),
             RunEvent::SteerApplied { .. } => self.note(Ink::Faint, "» the agent has read it"),
             RunEvent::ArtifactCreated { artifact, .. } => {

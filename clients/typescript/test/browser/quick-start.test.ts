@@ -111,14 +111,14 @@ test('five minutes lead to a live list and a run that streams', async () => {
   await page.getByPlaceholder('Password').fill('a long enough password')
   await page.getByRole('button', { name: 'Register' }).click()
   const listed = () => page.locator('li').allTextContents()
-  await until('the list', listed, (now) => now.join() === 'Shared gardens (active),Smaller meetings (draft)')
+  await until('the list', listed, (now) => now.join() === 'Shared gardens (active),Smaller meetings (active)')
 
   const other = createClient({ url: server!.url, transport: nodeTransport(server!.url), outbox: 'memory' })
   await other.call('auth.login', { email: 'ada@example.com', password: 'a long enough password' })
   const { items } = await other.call('record.list', { collection: 'campaigns', sort: [{ field: 'name' }] })
   await other.call('record.update', { collection: 'campaigns', id: items[0]!.id, data: { name: 'Wild gardens' } })
   other.close()
-  await until('what another one changed', listed, (now) => now.join() === 'Smaller meetings (draft),Wild gardens (active)')
+  await until('what another one changed', listed, (now) => now.join() === 'Smaller meetings (active),Wild gardens (active)')
 
   await page.getByRole('button', { name: 'Review a page' }).click()
   const lengths: number[] = []
