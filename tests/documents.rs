@@ -79,7 +79,9 @@ fn the_guide_to_apps_tells_every_key_and_its_examples_are_an_app() {
     };
     assert_eq!(sorted(told), sorted(known));
 
-    let mut files: Files = App::built_in().files.into_iter().filter(|(path, _)| !path.starts_with("collections/")).collect();
+    // A crew that needs no collection stands for the others.
+    let kept = |path: &str| !path.starts_with("collections/") && (!path.starts_with("crews/") || path.starts_with("crews/review/"));
+    let mut files: Files = App::built_in().files.into_iter().filter(|(path, _)| kept(path)).collect();
     let examples = guide.split("\n```yaml\n").collect::<Vec<_>>();
     for pair in examples.windows(2) {
         let path = pair[0].trim_end().rsplit('`').nth(1).unwrap();

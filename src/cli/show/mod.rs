@@ -205,8 +205,9 @@ impl Show {
             // What a coworker handed in has just been shown.
             RunEvent::ToolFinished { output, .. } if output.as_str().is_some_and(|text| text.trim() == self.last.trim()) => String::new(),
             RunEvent::ToolFinished { output, .. } => {
-                let table = prose::columns(&facts::facts(output), false, style, self.columns, 2 * INDENT);
-                format!("{table}\n")
+                let facts = facts::facts(output);
+                let table = prose::columns(&facts, false, style, self.columns, 2 * INDENT);
+                if facts.len() > 1 { format!("{table}\n") } else { table }
             }
             RunEvent::ToolFailed { call, fault, .. } => {
                 let tool = self.tools.get(call).map_or("a tool", |tool| tool);
