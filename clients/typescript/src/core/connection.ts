@@ -7,6 +7,8 @@ import type { Link, Transport } from './transport.js'
 import type { Auth, AuthReason, ConnectionState, PresentMember, Readable } from './types.js'
 import { concat, type Frame, read, write } from './wire.js'
 
+/** How long a server may take to be reached and to say welcome. */
+const WELCOME_MS = 15_000
 /** How long a client that wakes gives the other side to answer. */
 const PROBE_MS = 3_000
 /** A connection that was open for so long has begun well: the next loss is a new one. */
@@ -80,7 +82,10 @@ export function createConnection(options: ConnectionOptions): Connection {
   const waiting = new Set<Request>()
   const follows = new Set<Followed>()
   const openListeners = new Set<Parameters<Connection['onOpen']>[0]>()
+  const sockets = new Set<Socket>()
   let current: Socket | null = null
+  /** What takes the place of one that the server leaves, once it is welcomed. */
+  let next: Socket | null = null
   let welcome: Welcome | null = null
   /** Who was signed in last, and where; empty: nobody yet. */
   let owner = ''
@@ -97,7 +102,11 @@ export function createConnection(options: ConnectionOptions): Connection {
   function connect(): void {
     if (ended || current || state.get().status === 'connecting') return
     clearTimeout(timer)
-    if (state.get().status === 'stopped') rejected = 0
+    // Whoever signs in anew has a token that nobody has refused.
+    if (state.get().status === 'stopped') {
+      rejected = 0
+      reason = 'initial'
+    }
     open(null)
   }
 
@@ -110,17 +119,22 @@ export function createConnection(options: ConnectionOptions): Connection {
       .then(
         (token) => {
           if (ended || current !== old || (!old && state.get().status !== 'connecting')) return
-          if (token === null && asked === 'rejected') return stop('signed_out', signedOut(old?.fault))
+          if (token === null && asked === 'rejected') return stop('signed_out', new CrewlineError('unauthenticated', 'the server refused the token, and `auth` gave no other: sign in again'))
           dial(token, old)
         },
         (cause: unknown) => {
-          // An old connection goes on as long as it may.
-          if (ended || old || current) return
+          if (old) return succeed(old)
+          if (ended || current) return
           // Whoever gives tokens may be away too: that is no reason to sign anybody out.
           reason = asked
           wait(delay(), cause instanceof CrewlineError ? cause : new CrewlineError('unreachable', `\`auth\` gave no token: ${String(cause)}`, undefined, { cause }))
         },
       )
+  }
+
+  /** An old connection goes on as long as it may; another is tried for until then. */
+  function succeed(old: Socket): void {
+    later(old, delay(attempt++), () => open(old))
   }
 
   function dial(token: string | null, old: Socket | null): void {
@@ -129,7 +143,10 @@ export function createConnection(options: ConnectionOptions): Connection {
       link: null, welcomed: false, since: now, heard: now, id: 0, sub: 0,
       asked: new Map(), subs: new Map(), queue: [], fault: null, leaving: false, timers: new Set(),
     }
-    if (!old) current = socket
+    if (old) next = socket
+    else current = socket
+    sockets.add(socket)
+    later(socket, WELCOME_MS, () => socket.welcomed || lose(socket, 1006, unreachable()))
     const hello: Hello = { client }
     if (token !== null) hello.access_token = token
     if (workspace !== undefined) hello.workspace_id = workspace
@@ -141,13 +158,14 @@ export function createConnection(options: ConnectionOptions): Connection {
       },
       message(bytes) {
         socket.heard = Date.now()
-        const sound = read(bytes, (frame, size) => hear(socket, frame, size, old))
+        // What was given up may still speak.
+        const sound = read(bytes, (frame, size) => socket.link && hear(socket, frame, size))
         if (!sound) lose(socket, 1006, new CrewlineError('malformed', 'the server sent what this client can’t read: is one of them much older than the other?'))
       },
       closed(code, _reason, failed) {
         const fault = socket.fault
         lose(socket, code, failed
-          ? new CrewlineError('unreachable', 'no Crewline server answers at this address, or it refuses this page’s origin: look at the address, and at `origins` in the server’s settings')
+          ? unreachable()
           : fault ? CrewlineError.of(fault) : new CrewlineError('disconnected', `the connection was lost (${code})`))
       },
     })
@@ -155,11 +173,11 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   // -- Hearing
 
-  function hear(socket: Socket, frame: Frame, size: number, old: Socket | null): void {
+  function hear(socket: Socket, frame: Frame, size: number): void {
     const [kind, a, b, c, d] = frame as [number, any, any, any, any]
     switch (kind) {
       case KINDS.welcome:
-        return welcomed(socket, a as Welcome, old)
+        return welcomed(socket, a as Welcome)
       case KINDS.reply: {
         const request = taken(socket, a)
         if (socket === current && request?.op.startsWith('auth.') && (b as SignedIn).principal) signedIn((b as SignedIn).principal)
@@ -198,7 +216,7 @@ export function createConnection(options: ConnectionOptions): Connection {
           leave(followed)
           const { why, fault } = c as Ended
           // What was open once is opened again, however long that takes.
-          if (why === 'server' || (followed.begun && /after|same_key/.test(fault?.retry ?? ''))) {
+          if (why === 'server' || ((followed.begun || socket.leaving) && /after|same_key/.test(fault?.retry ?? ''))) {
             const ms = followed.tries++ && delay(followed.tries)
             later(socket, Math.max(ms, fault?.retry_after_ms ?? 0), () => begin(followed))
             return subscriber.lost?.()
@@ -213,25 +231,32 @@ export function createConnection(options: ConnectionOptions): Connection {
   function taken(socket: Socket, id: number): Request | undefined {
     const request = socket.asked.get(id)
     socket.asked.delete(id)
-    if (socket.leaving && socket !== current && socket.asked.size === 0) socket.link?.close(1000)
+    retire(socket)
     return request
   }
 
-  function welcomed(socket: Socket, body: Welcome, old: Socket | null): void {
+  /** Leaves one in whose place another is, when nothing is under way on it. */
+  function retire(socket: Socket): void {
+    if (socket !== current && socket.asked.size === 0) socket.link?.close(1000)
+  }
+
+  function welcomed(socket: Socket, body: Welcome): void {
+    const old = current!
     welcome = body
     socket.welcomed = true
     socket.since = Date.now()
     rejected = 0
     reason = 'initial'
     reconnect = pace(body)
-    if (old) current = socket
+    current = socket
+    next = null
     signedIn(body.principal ?? null)
-    for (const request of [...waiting]) ask(socket, request)
+    resume()
     for (const followed of [...follows]) {
       leave(followed)
       subscribe(socket, followed)
     }
-    if (old && old.asked.size === 0) old.link?.close(1000)
+    retire(old)
     watch(socket)
   }
 
@@ -250,14 +275,19 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   function noticed(socket: Socket, notice: Notice): void {
     if (notice.type === 'principal_changed') return tell(notice.principal)
+    renew(socket, notice.expires_at)
+  }
+
+  function renew(socket: Socket, expires_at: number): void {
     // Halfway to its end: one that lives for less than it is told ahead would be renewed without end.
-    later(socket, Math.min(notice.expires_at - Date.now(), 60_000) / 2, async () => {
+    later(socket, Math.min(expires_at - Date.now(), 60_000) / 2, async () => {
       try {
         const access_token = await options.auth({ reason: 'expiring' })
         const ignore = (): void => {}
         if (access_token !== null && socket === current) send({ op: 'auth.authenticate', input: { access_token }, options: {}, waits: false, answered: ignore, refused: ignore })
       } catch {
-        // The token's end closes the connection, and a new one is asked for then.
+        // Who gives tokens is asked again while there is time. After that the token's end closes the connection, and a new one is asked for.
+        if (expires_at - Date.now() > 1_000) renew(socket, expires_at)
       }
     })
   }
@@ -265,9 +295,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   function goaway(socket: Socket, body: Goaway): void {
     if (socket !== current || socket.leaving) return
     socket.leaving = true
-    later(socket, Math.random() * body.reconnect_within_ms, () => {
-      if (current === socket) open(socket)
-    })
+    later(socket, Math.random() * body.reconnect_within_ms, () => open(socket))
     later(socket, body.drain_ms, () => socket.link?.close(1000))
   }
 
@@ -277,6 +305,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     const { link } = socket
     if (!link) return
     socket.link = null
+    sockets.delete(socket)
     socket.timers.forEach(clearTimeout)
     for (const request of socket.asked.values()) {
       if (request.waits) waiting.add(request)
@@ -288,13 +317,22 @@ export function createConnection(options: ConnectionOptions): Connection {
       followed.subscriber.lost?.()
     }
     link.close(1000)
-    if (socket !== current) return
+    if (socket === next) {
+      next = null
+      return succeed(current!)
+    }
+    if (socket !== current) return resume()
     current = null
     lastClose = { code, at: Date.now() }
-    if (ended) return
     const steady = socket.welcomed && Date.now() - socket.since >= STEADY_MS
     if (steady) attempt = 0
-    switch (after(code)) {
+    const then = after(code)
+    if (next && then !== 'stop') {
+      current = next
+      next = null
+      return state.set({ status: 'connecting', attempt })
+    }
+    switch (then) {
       case 'stop':
         return stop(code === 4201 ? 'signed_out' : 'refused', error)
       case 'sign_in':
@@ -336,10 +374,10 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   function stop(why: 'signed_out' | 'closed' | 'refused', error: CrewlineError | null): void {
     clearTimeout(timer)
-    current?.link?.close(1000)
-    current = null
+    current = next = null
     state.set({ status: 'stopped', why, error })
     const told = error ?? closed()
+    for (const socket of sockets) lose(socket, 1000, told)
     for (const request of [...waiting]) drop(request, told)
     for (const followed of [...follows]) {
       follows.delete(followed)
@@ -430,12 +468,23 @@ export function createConnection(options: ConnectionOptions): Connection {
     say(socket, [KINDS.request, id, request.op, request.input, request.options])
   }
 
+  /** The socket on which something new may be begun. */
+  function ready(): Socket | null {
+    return current?.welcomed && !current.leaving ? current : null
+  }
+
+  /** Sends what waits. */
+  function resume(): void {
+    const socket = ready()
+    if (socket) for (const request of [...waiting]) ask(socket, request)
+  }
+
   function send(request: Request): void {
-    if (ended) return request.refused(closed())
     const now = state.get()
     // Who signs in makes a new beginning.
-    if (now.status === 'stopped' && !request.op.startsWith('auth.')) return request.refused(now.error ?? closed())
-    if (current?.welcomed && !current.leaving) return ask(current, request)
+    if (now.status === 'stopped' && (ended || !request.op.startsWith('auth.'))) return request.refused(now.error ?? closed())
+    const socket = ready()
+    if (socket) return ask(socket, request)
     if (!request.waits && (now.status === 'waiting' || now.status === 'stopped')) return request.refused(now.error ?? closed())
     waiting.add(request)
     if (now.status !== 'waiting') connect()
@@ -443,10 +492,13 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   function cancel(request: Request): void {
     waiting.delete(request)
-    for (const [id, asked] of current?.asked ?? []) {
-      if (asked !== request) continue
-      current!.asked.delete(id)
-      say(current!, [KINDS.cancel, id])
+    for (const socket of sockets) {
+      for (const [id, asked] of socket.asked) {
+        if (asked === request) {
+          say(socket, [KINDS.cancel, id])
+          taken(socket, id)
+        }
+      }
     }
   }
 
@@ -461,7 +513,8 @@ export function createConnection(options: ConnectionOptions): Connection {
   }
 
   function begin(followed: Followed): void {
-    if (follows.has(followed) && !followed.socket && current?.welcomed) subscribe(current, followed)
+    const socket = ready()
+    if (socket && follows.has(followed) && !followed.socket) subscribe(socket, followed)
   }
 
   /** It is followed on no socket now. */
@@ -496,22 +549,21 @@ export function createConnection(options: ConnectionOptions): Connection {
       queueMicrotask(() => {
         if (!follows.has(followed) || followed.socket) return
         const now = state.get()
-        if (ended || now.status === 'stopped') {
+        if (now.status === 'stopped') {
           follows.delete(followed)
-          return subscriber.failed((now.status === 'stopped' && now.error) || closed())
+          return subscriber.failed(now.error ?? closed())
         }
-        if (current?.welcomed) begin(followed)
-        else if (now.status !== 'waiting') connect()
+        begin(followed)
+        if (now.status !== 'waiting') connect()
       })
       return {
         credit(bytes) {
           if (followed.socket && bytes > 0) say(followed.socket, [KINDS.credit, followed.sub, bytes])
         },
         again() {
-          const { socket } = followed
-          if (!socket) return
+          if (!followed.socket) return
           unsubscribe(followed)
-          subscribe(socket, followed)
+          begin(followed)
         },
         state(value) {
           if (followed.socket) say(followed.socket, [KINDS.presence, followed.sub, value])
@@ -526,8 +578,6 @@ export function createConnection(options: ConnectionOptions): Connection {
       ended = true
       for (const type of wakes) globalThis.removeEventListener?.(type, woke)
       globalThis.document?.removeEventListener('visibilitychange', visible)
-      for (const request of current?.asked.values() ?? []) waiting.add(request)
-      current?.asked.clear()
       stop('closed', null)
     },
   }
@@ -539,10 +589,10 @@ export function after(code: number): string {
   return code >= 4100 && code < 4200 ? 'sign_in' : code >= 4200 && code < 4300 ? 'stop' : 'reconnect'
 }
 
-function closed(): CrewlineError {
-  return new CrewlineError('disconnected', 'the client was closed')
+function unreachable(): CrewlineError {
+  return new CrewlineError('unreachable', 'no Crewline server answers at this address, or it refuses this page’s origin: look at the address, and at `origins` in the server’s settings')
 }
 
-function signedOut(fault: Fault | null | undefined): CrewlineError {
-  return fault ? CrewlineError.of(fault) : new CrewlineError('unauthenticated', 'the server refused the token, and `auth` gave no other: sign in again')
+function closed(): CrewlineError {
+  return new CrewlineError('disconnected', 'the client was closed')
 }

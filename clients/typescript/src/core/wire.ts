@@ -6,20 +6,12 @@ import { concat, valueEnd } from './frames.js'
 /** `[kind, …]`, as the protocol has it. */
 export type Frame = readonly [kind: number, ...rest: unknown[]]
 
-const fromServer = new Set<number>([
-  KINDS.welcome, KINDS.reply, KINDS.fault, KINDS.subscribed, KINDS.events, KINDS.snapshot, KINDS.ended,
-  KINDS.presence, KINDS.ping, KINDS.pong, KINDS.notice, KINDS.goaway,
-])
-const known = new Set<number>(Object.values(KINDS))
-const places: Record<number, readonly number[]> = {
-  [KINDS.reply]: [1],
-  [KINDS.fault]: [1],
-  [KINDS.subscribed]: [1],
-  [KINDS.events]: [1, 2, 3],
-  [KINDS.snapshot]: [1, 2],
-  [KINDS.ended]: [1, 2],
-  [KINDS.presence]: [1],
+/** What a server sends, and how many integers stand after the kind. */
+const fromServer: Record<number, number> = {
+  [KINDS.welcome]: 0, [KINDS.reply]: 1, [KINDS.fault]: 1, [KINDS.subscribed]: 1, [KINDS.events]: 3, [KINDS.snapshot]: 2, [KINDS.ended]: 2,
+  [KINDS.presence]: 1, [KINDS.ping]: 0, [KINDS.pong]: 0, [KINDS.notice]: 0, [KINDS.goaway]: 0,
 }
+const known = new Set<number>(Object.values(KINDS))
 
 const decoder = new Decoder()
 
@@ -44,8 +36,9 @@ export function read(message: Uint8Array, take: (frame: Frame, bytes: number) =>
     }
     if (!Array.isArray(frame) || !Number.isInteger(frame[0])) return false
     const kind = frame[0] as number
-    if (fromServer.has(kind)) {
-      if (places[kind]?.some((place) => !(Number.isSafeInteger(frame[place]) && (frame[place] as number) >= 0))) return false
+    const integers = fromServer[kind]
+    if (integers !== undefined) {
+      for (let place = 1; place <= integers; place++) if (!(Number.isSafeInteger(frame[place]) && (frame[place] as number) >= 0)) return false
       take(frame as unknown as Frame, end - at)
     } else if (known.has(kind)) return false
     at = end

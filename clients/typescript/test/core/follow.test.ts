@@ -1,49 +1,22 @@
 /** What the connection does with subscriptions, on a transport of which the test says what it does. */
-import { decodeMulti, encode } from '@msgpack/msgpack'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { createClient, type Client, type LiveQuery, type Transport, type TransportHandlers } from '../../src/core/index.js'
+import { createClient, type Client, type LiveQuery } from '../../src/core/index.js'
+import { type Frame, heard, passes, peersOfClient, type Peers, signedInAs, welcome } from '../support/peers.js'
 
-type Frame = [number, ...unknown[]]
-interface Peer {
-  said: Frame[]
-  say(...frames: Frame[]): void
-  cut(): void
-}
-
-const principal = (id: string) => ({ kind: 'user', id, name: id, role: 'member', workspace: { id: `of ${id}`, name: id } })
-const welcome = (who: string | null, epoch = 'one'): Frame => [2, {
-  connection_id: 'c', server: { name: 's', version: '1', build: '' }, now_at: 0, epoch, ...(who && { principal: principal(who) }),
-  limits: { message_bytes: 1 << 20, row_bytes: 1 << 18, requests: 10, subscriptions: 10, credit_bytes: 1 << 20 },
-  heartbeat_ms: 1_000_000, features: [], reconnect: { base_ms: 100, max_ms: 1_000 },
-}]
 const page = (...ids: string[]) => ({ items: ids.map((id) => ({ id })) })
 const refused = (retry: string, more = {}): Frame => [14, 0, 0, { why: 'refused', fault: { code: 'unavailable', message: 'not now', retry, ...more } }]
 
 let client: Client
-let peers: Peer[]
-const peer = (): Peer => peers.at(-1)!
-const subscribes = () => peers.flatMap(({ said }) => said.filter(([kind]) => kind === 10))
+let peers: Peers
+const subscribes = () => peers.all.flatMap((peer) => heard(peer, 10))
 /** What the server says to the subscription that was made last. */
-const answer = (...frames: Frame[]): void => peer().say(...frames.map(([kind, _, ...rest]): Frame => [kind, subscribes().at(-1)![1], ...rest]))
-const passes = (ms = 0): Promise<unknown> => vi.advanceTimersByTimeAsync(ms)
+const answer = (...frames: Frame[]): void => peers.last.say(...frames.map(([kind, _, ...rest]): Frame => [kind, subscribes().at(-1)![1], ...rest]))
 
 beforeEach(() => {
   vi.useFakeTimers()
   vi.spyOn(Math, 'random').mockReturnValue(0.5)
-  peers = []
-  const transport: Transport = {
-    open(handlers: TransportHandlers) {
-      const said: Frame[] = []
-      peers.push({
-        said,
-        say: (...frames) => handlers.message(Buffer.concat(frames.map((frame) => encode(frame)))),
-        cut: () => handlers.closed(1006, '', false),
-      })
-      queueMicrotask(() => handlers.opened())
-      return { send: (bytes) => void said.push(...([...decodeMulti(bytes)] as Frame[])), close: () => {} }
-    },
-  }
-  client = createClient({ url: 'ws://server/ws', transport, outbox: 'memory', auth: () => null })
+  peers = peersOfClient()
+  client = createClient({ url: 'ws://server/ws', transport: peers.transport, outbox: 'memory', auth: () => null })
 })
 afterEach(() => {
   client.close()
@@ -56,7 +29,7 @@ async function followed(who: string | null = 'a'): Promise<LiveQuery> {
   const query = client.live('run.list', {}) as LiveQuery
   query.retain()
   await passes()
-  peer().say(welcome(who))
+  peers.last.say(welcome(who))
   await passes()
   answer([11, 0, { revision: 10, snapshot: true }], [13, 0, 10, page('x')])
   return query
@@ -81,9 +54,9 @@ test('what the server ends to begin anew is opened again, and later each time th
 
 test('what was open is opened again where that can’t be just now, not before the server says', async () => {
   const query = await followed()
-  peer().cut()
+  peers.last.cut()
   await passes(1_000)
-  peer().say(welcome('a'))
+  peers.last.say(welcome('a'))
   await passes()
   answer(refused('same_key', { retry_after_ms: 700 }))
   await passes(699)
@@ -98,7 +71,7 @@ test('what was never open, or is refused for good, ends', async () => {
   const current = query.current()
   current.catch(() => {})
   await passes()
-  peer().say(welcome('a'))
+  peers.last.say(welcome('a'))
   await passes()
   answer(refused('after'))
   await expect(current).rejects.toMatchObject({ code: 'unavailable' })
@@ -129,15 +102,15 @@ test('what is closed while it waits to be opened again stays closed', async () =
 
 test('who signs in on the connection is known, and reads nothing of who was there before', async () => {
   const query = await followed('a')
-  peer().cut()
+  peers.last.cut()
   await passes(1_000)
-  peer().say(welcome(null))
+  peers.last.say(welcome(null))
   // Nobody is signed in: whoever was there may come back.
   expect(query.get().output).toEqual(page('x'))
   const login = client.call('auth.login', { email: 'b@example.com', password: 'a long enough password' })
   await passes()
-  const [, id] = peer().said.find(([kind]) => kind === 3)!
-  peer().say([4, id, { access_token: 't', access_expires_at: 0, refresh_token: 'r', refresh_expires_at: 0, principal: principal('b') }])
+  const [, id] = peers.last.said.find(([kind]) => kind === 3)!
+  peers.last.say([4, id, signedInAs('b')])
   expect(client.connection.get()).toMatchObject({ status: 'open', principal: { id: 'b' } })
   expect(query.get()).toMatchObject({ output: undefined, revision: -1 })
   await login
@@ -146,9 +119,9 @@ test('who signs in on the connection is known, and reads nothing of who was ther
 
 test('who comes back goes on from where they were', async () => {
   const query = await followed('a')
-  peer().cut()
+  peers.last.cut()
   await passes(1_000)
-  peer().say(welcome('a'))
+  peers.last.say(welcome('a'))
   await passes()
   expect(query.get().output).toEqual(page('x'))
   expect(subscribes().at(-1)![3]).toEqual({ from: 10 })
