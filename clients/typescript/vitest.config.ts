@@ -5,7 +5,7 @@ import { chromiumPath } from './test/browser/chromium.js'
 const executablePath = chromiumPath()
 
 /**
- * `node` needs no browser. `chromium` runs in one what needs no server: the same tests where the platform is a browser's. `browser` drives its
+ * `node` needs no browser; `react-18` is those of its tests that stand on React, with the oldest version that the package takes. `chromium` runs in one what needs no server: the same tests where the platform is a browser's. `browser` drives its
  * pages from outside, through reloads and broken links, against a real server. One browser at a time.
  */
 export default defineConfig({
@@ -16,6 +16,17 @@ export default defineConfig({
           name: 'node',
           include: ['test/**/*.test.{ts,tsx}'],
           exclude: ['test/browser/**'],
+          testTimeout: 30_000,
+        },
+      },
+      {
+        resolve: { alias: [{ find: /^react(-dom)?(?=\/|$)/, replacement: 'react$1-18' }] },
+        test: {
+          name: 'react-18',
+          include: ['test/react/*.test.tsx', 'test/query/hazards.test.tsx', 'test/testing/component.test.tsx'],
+          setupFiles: ['test/support/react-18.ts'],
+          // Aliases are for what Vite reads itself.
+          server: { deps: { inline: ['@tanstack/react-query'] } },
           testTimeout: 30_000,
         },
       },
