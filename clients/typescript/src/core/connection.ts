@@ -1,11 +1,14 @@
 /** The one connection of a client: opened when there is something to say, kept alive, and made anew until that is of no use. */
-import { KINDS, LIMITS, type Ended, type Fault, type Goaway, type Hello, type Notice, type Principal, type SignedIn, type Target, type Welcome } from '../protocol.js'
-import type { Channel, Subscriber, Subscription } from './channel.js'
+import { KINDS, type Ended, type Fault, type Goaway, type Hello, type Notice, type Principal, type SignedIn, type Welcome } from '../protocol.js'
+import type { Channel, Subscription } from './channel.js'
 import { CrewlineError } from './error.js'
+import { type Followed, leave, subscribe, tell, unsubscribe } from './follows.js'
 import { cell } from './readable.js'
-import type { Link, Transport } from './transport.js'
-import type { Auth, AuthReason, ConnectionState, PresentMember, Readable } from './types.js'
-import { concat, type Frame, read, write } from './wire.js'
+import { createSocket, later, say, type Socket } from './socket.js'
+import type { Transport } from './transport.js'
+import type { Auth, AuthReason, ConnectionState, Readable } from './types.js'
+import { onWake } from './wakes.js'
+import { type Frame, read } from './wire.js'
 
 /** How long a server may take to be reached and to say welcome. */
 const WELCOME_MS = 15_000
@@ -47,33 +50,6 @@ export interface Connection extends Channel {
    */
   onOpen(listener: (owner: string, another: boolean) => void): void
   close(): void
-}
-
-/** A socket and what is under way on it. */
-interface Socket {
-  link: Link | null
-  welcomed: boolean
-  since: number
-  heard: number
-  id: number
-  sub: number
-  asked: Map<number, Request>
-  subs: Map<number, Followed>
-  queue: Uint8Array[]
-  fault: Fault | null
-  /** The server leaves: nothing new is begun on it. */
-  leaving: boolean
-  timers: Set<ReturnType<typeof setTimeout>>
-}
-
-interface Followed {
-  target: Target
-  subscriber: Subscriber
-  socket: Socket | null
-  sub: number
-  /** Whether it was ever subscribed to, and how often nothing came of it since. */
-  begun: boolean
-  tries: number
 }
 
 export function createConnection(options: ConnectionOptions): Connection {
@@ -138,24 +114,16 @@ export function createConnection(options: ConnectionOptions): Connection {
   }
 
   function dial(token: string | null, old: Socket | null): void {
-    const now = Date.now()
-    const socket: Socket = {
-      link: null, welcomed: false, since: now, heard: now, id: 0, sub: 0,
-      asked: new Map(), subs: new Map(), queue: [], fault: null, leaving: false, timers: new Set(),
-    }
+    const socket = createSocket()
     if (old) next = socket
     else current = socket
     sockets.add(socket)
-    later(socket, WELCOME_MS, () => socket.welcomed || lose(socket, 1006, unreachable()))
     const hello: Hello = { client }
     if (token !== null) hello.access_token = token
     if (workspace !== undefined) hello.workspace_id = workspace
     if (lastClose) hello.last_close = lastClose
     socket.link = transport.open({
-      opened() {
-        socket.heard = Date.now()
-        say(socket, [KINDS.hello, hello])
-      },
+      opened: () => say(socket, [KINDS.hello, hello]),
       message(bytes) {
         socket.heard = Date.now()
         // What was given up may still speak.
@@ -169,6 +137,7 @@ export function createConnection(options: ConnectionOptions): Connection {
           : fault ? CrewlineError.of(fault) : new CrewlineError('disconnected', `the connection was lost (${code})`))
       },
     })
+    later(socket, WELCOME_MS, () => socket.welcomed || lose(socket, 1006, unreachable()))
   }
 
   // -- Hearing
@@ -203,27 +172,18 @@ export function createConnection(options: ConnectionOptions): Connection {
         // The connection's credit holds nobody up: each subscription's own does.
         if (kind === KINDS.events || kind === KINDS.snapshot) say(socket, [KINDS.credit, 0, size])
         if (!followed) return
-        const { subscriber } = followed
-        if (kind === KINDS.events || kind === KINDS.snapshot) followed.tries = 0
-        if (kind === KINDS.events) subscriber.events?.(b, c, d, size)
-        else if (kind === KINDS.snapshot) subscriber.snapshot?.(b, c, size)
-        else if (kind === KINDS.subscribed) {
-          followed.begun = true
-          subscriber.subscribed?.(b)
-        }
-        else if (kind === KINDS.presence) subscriber.member?.(b as Omit<PresentMember, 'state'>, c ?? null)
-        else if (kind === KINDS.ended) {
+        if (kind === KINDS.ended) {
           leave(followed)
           const { why, fault } = c as Ended
           // What was open once is opened again, however long that takes.
           if (why === 'server' || ((followed.begun || socket.leaving) && /after|same_key/.test(fault?.retry ?? ''))) {
             const ms = followed.tries++ && delay(followed.tries)
             later(socket, Math.max(ms, fault?.retry_after_ms ?? 0), () => begin(followed))
-            return subscriber.lost?.()
+            return followed.subscriber.lost?.()
           }
           follows.delete(followed)
-          subscriber.ended(b, c as Ended)
-        }
+          followed.subscriber.ended(b, c as Ended)
+        } else tell(followed, kind, b, c, d, size)
       }
     }
   }
@@ -245,6 +205,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     welcome = body
     socket.welcomed = true
     socket.since = Date.now()
+    socket.most = body.limits.message_bytes
     rejected = 0
     reason = 'initial'
     reconnect = pace(body)
@@ -261,20 +222,20 @@ export function createConnection(options: ConnectionOptions): Connection {
   }
 
   function signedIn(principal: Principal | null): void {
-    tell(principal)
+    become(principal)
     if (!principal) return
     const before = owner
     owner = `${principal.id}/${principal.workspace.id}`
     for (const listener of openListeners) listener(owner, !!before && before !== owner)
   }
 
-  function tell(principal: Principal | null): void {
+  function become(principal: Principal | null): void {
     const { name, version } = welcome!.server
     state.set({ status: 'open', principal, server: { name, version }, since: current!.since })
   }
 
   function noticed(socket: Socket, notice: Notice): void {
-    if (notice.type === 'principal_changed') return tell(notice.principal)
+    if (notice.type === 'principal_changed') return become(notice.principal)
     renew(socket, notice.expires_at)
   }
 
@@ -342,7 +303,7 @@ export function createConnection(options: ConnectionOptions): Connection {
         if (++rejected > 1) return stop('signed_out', error)
         return wait(0, error)
       case 'back_off':
-        return wait(Math.random() * reconnect.max_ms, error)
+        return wait(delay(30), error)
       default:
         if (code === 1000 && !needed()) return void state.set({ status: 'idle' })
         return wait(delay(), error)
@@ -404,15 +365,6 @@ export function createConnection(options: ConnectionOptions): Connection {
     later(socket, 2 * beat, check)
   }
 
-  /** Does something later, as long as the socket is open. */
-  function later(socket: Socket, ms: number, then: () => void): void {
-    const timer = setTimeout(() => {
-      socket.timers.delete(timer)
-      then()
-    }, ms)
-    socket.timers.add(timer)
-  }
-
   /** After a sleep the socket may be dead without anybody having said so. */
   function woke(): void {
     const socket = current
@@ -428,38 +380,9 @@ export function createConnection(options: ConnectionOptions): Connection {
     })
   }
 
-  function visible(): void {
-    if (globalThis.document?.visibilityState !== 'hidden') woke()
-  }
-  const wakes = ['online', 'pageshow', 'focus']
-  for (const type of wakes) globalThis.addEventListener?.(type, woke)
-  globalThis.document?.addEventListener('visibilitychange', visible)
+  const sleep = onWake(woke)
 
   // -- Saying
-
-  /** What is said in one go travels in one message. */
-  function say(socket: Socket, frame: Frame): void {
-    socket.queue.push(write(frame))
-    if (socket.queue.length === 1) queueMicrotask(() => flush(socket))
-  }
-
-  function flush(socket: Socket): void {
-    const frames = socket.queue
-    socket.queue = []
-    const most = socket.welcomed ? welcome!.limits.message_bytes : LIMITS.message_bytes_before_sign_in
-    let message: Uint8Array[] = []
-    let bytes = 0
-    for (const frame of frames) {
-      if (bytes && bytes + frame.length > most) {
-        socket.link?.send(concat(message))
-        message = []
-        bytes = 0
-      }
-      message.push(frame)
-      bytes += frame.length
-    }
-    socket.link?.send(concat(message))
-  }
 
   function ask(socket: Socket, request: Request): void {
     waiting.delete(request)
@@ -504,29 +427,9 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   // -- Following
 
-  function subscribe(socket: Socket, followed: Followed): void {
-    const sub = ++socket.sub
-    followed.socket = socket
-    followed.sub = sub
-    socket.subs.set(sub, followed)
-    say(socket, [KINDS.subscribe, sub, followed.target, followed.subscriber.options()])
-  }
-
   function begin(followed: Followed): void {
     const socket = ready()
     if (socket && follows.has(followed) && !followed.socket) subscribe(socket, followed)
-  }
-
-  /** It is followed on no socket now. */
-  function leave(followed: Followed): void {
-    followed.socket?.subs.delete(followed.sub)
-    followed.socket = null
-  }
-
-  function unsubscribe(followed: Followed): void {
-    const { socket, sub } = followed
-    leave(followed)
-    if (socket?.link) say(socket, [KINDS.unsubscribe, sub])
   }
 
   return {
@@ -576,8 +479,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     close() {
       if (ended) return
       ended = true
-      for (const type of wakes) globalThis.removeEventListener?.(type, woke)
-      globalThis.document?.removeEventListener('visibilitychange', visible)
+      sleep()
       stop('closed', null)
     },
   }

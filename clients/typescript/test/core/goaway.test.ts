@@ -181,6 +181,44 @@ describe('a handover that fails', () => {
     expect([client.connection.get().status, peers.all.length]).toEqual(['open', 2])
   })
 
+  test('because the old one is lost before its moment is not made any more: it is lost as any other', async () => {
+    const { old } = await connected()
+    old.say(goaway)
+    old.cut()
+    await passes(500)
+    peers.last.say(welcome())
+    await passes(60_000)
+    expect([client.connection.get().status, peers.all.length, auth.mock.calls.length]).toEqual(['open', 2, 2])
+  })
+
+  test('because both are lost begins anew, and a call that may not wait is not carried from one to another', async () => {
+    const { old } = await connected()
+    const told = expect(client.call('session.create', { title: 'Now' }, { wait: false })).rejects.toMatchObject({ code: 'disconnected' })
+    await passes()
+    old.say(goaway)
+    await passes(WITHIN_MS / 2)
+    old.cut()
+    await told
+    peers.last.cut()
+    expect(client.connection.get().status).toBe('waiting')
+    await passes(1_000)
+    peers.last.say(welcome())
+    await passes()
+    expect([peers.all.length, heard(peers.last, 3), heard(peers.last, 10).length]).toEqual([3, [], 1])
+  })
+
+  test('because nobody gives a token until the old one is gone asks for none on its behalf any more', async () => {
+    const { old } = await connected()
+    let refuse = (): void => {}
+    auth.mockImplementation(() => new Promise((_, reject) => (refuse = () => reject(new Error('away')))))
+    old.say(goaway)
+    await passes(WITHIN_MS / 2)
+    client.close()
+    refuse()
+    await passes(60_000)
+    expect(auth).toHaveBeenCalledTimes(2)
+  })
+
   test('because the client is closed meanwhile leaves nothing open', async () => {
     const { old } = await connected()
     const call = client.call('run.list', {})

@@ -95,6 +95,10 @@ describe('the waits', () => {
     await expect(fails).rejects.toMatchObject({ code: 'disconnected' })
     await expect(client.call('run.list', {}, { wait: false })).rejects.toMatchObject({ code: 'disconnected' })
     await passes(BASE_MS)
+    const early = expect(client.call('run.list', {}, { wait: false })).rejects.toMatchObject({ code: 'disconnected' })
+    peers.last.cut()
+    await early
+    await passes(2 * BASE_MS)
     peers.last.say(welcome())
     await passes()
     expect(heard(peers.last, 3)).toHaveLength(1)
