@@ -38,7 +38,7 @@ pub(crate) async fn start(client: &Client, crew: &str, pages: &[Value]) -> Run {
     if !pages.is_empty() {
         inputs["pages"] = json!(pages);
     }
-    client.call(Start { id: None, crew: crew.into(), inputs: inputs.as_object().unwrap().clone(), session_id: None }).await.unwrap()
+    client.call(Start { crew: crew.into(), inputs: inputs.as_object().unwrap().clone(), ..Start::default() }).await.unwrap()
 }
 
 /// Yes, or no with these words.
