@@ -34,8 +34,11 @@ async fn server() -> Server {
 
 /// The tools that were called, each once.
 fn tools(seen: &Seen) -> Vec<&str> {
-    let called = |event| if let &RunEvent::ToolStarted { ref tool, .. } = event { Some(tool.as_str()) } else { None };
-    let mut tools: Vec<&str> = seen.events.iter().filter_map(called).collect();
+    let called = seen.events.iter().filter_map(|event| match event {
+        RunEvent::ToolStarted { tool, .. } => Some(tool.as_str()),
+        _ => None,
+    });
+    let mut tools: Vec<&str> = called.collect();
     tools.sort_unstable();
     tools.dedup();
     tools
