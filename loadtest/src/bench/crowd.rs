@@ -43,30 +43,27 @@ pub(crate) async fn run(plan: &Plan, report: &mut Report) -> Result<(), Error> {
     for _ in 0..RUNS {
         started.push(runs::start(&mut wire, WORDS).await?);
     }
-    let hearts: Vec<_> = {
-        let mut hearts = Vec::with_capacity(HEARTS);
-        for _ in 0..HEARTS {
-            hearts
-                .push(tokio::spawn(latest_heartbeat(Wire::open(&server.address, Some(&token)).await.map_err(|error| error.to_string())?)));
-        }
-        hearts
-    };
+    let mut hearts = Vec::with_capacity(HEARTS);
+    for _ in 0..HEARTS {
+        hearts.push(latest_heartbeat(Wire::open(&server.address, Some(&token)).await?));
+    }
     let mut follower = Wire::open(&server.address, Some(&token)).await?;
     let mut message = Vec::new();
     for (place, run) in started.iter().enumerate() {
         runs::follow(place as u64 + 1, run.id, None, &mut message);
     }
     follower.send(message).await?;
-    // What was said until now comes first.
-    take_for(&mut follower, HEARTBEAT).await?;
-    let stopwatch = Stopwatch::start(&server)?;
-    let offsets = take_for(&mut follower, MEASURED).await?;
-    let took = stopwatch.stop()?;
+    let talk = async {
+        // What was said until now comes first.
+        take_for(&mut follower, HEARTBEAT).await?;
+        let stopwatch = Stopwatch::start(&server)?;
+        let offsets = take_for(&mut follower, MEASURED).await?;
+        Ok::<_, Error>((offsets, stopwatch.stop()?))
+    };
+    let (talked, beats) = tokio::join!(talk, futures::future::join_all(hearts));
+    let (offsets, took) = talked?;
     let each = (server.resident_bytes()? - before) / RUNS as f64;
-    let mut late = Duration::ZERO;
-    for heart in hearts {
-        late = late.max(heart.await?.map_err(Error::from)?);
-    }
+    let late = beats.into_iter().try_fold(Duration::ZERO, |latest, late| Ok::<_, Error>(latest.max(late?)))?;
     let pace = (RUNS * PACE) as f64;
     report.figure(
         &Figure::new(format!("{RUNS} runs at once, {PACE} words/s each: events followed"), offsets as f64 / took.wall, "/s")
@@ -93,16 +90,16 @@ async fn take_for(wire: &mut Wire, time: Duration) -> Result<u64, Error> {
 }
 
 /// By how much the latest of a connection's heartbeats came late.
-async fn latest_heartbeat(mut wire: Wire) -> Result<Duration, String> {
+async fn latest_heartbeat(mut wire: Wire) -> Result<Duration, Error> {
     let (until, mut latest, mut last) = (Instant::now() + HEARTBEAT + MEASURED, Duration::ZERO, None::<Instant>);
     while let Ok(message) = tokio::time::timeout_at(until, wire.receive()).await {
-        let message = message.map_err(|error| error.to_string())?;
+        let message = message?;
         let mut rest = &message[..];
         while !rest.is_empty() {
-            if let Some(ServerFrame::Ping(nonce)) = ServerFrame::read(&mut rest).map_err(|error| error.to_string())? {
+            if let Some(ServerFrame::Ping(nonce)) = ServerFrame::read(&mut rest)? {
                 let mut answer = Vec::new();
                 ClientFrame::Pong(nonce).write(&mut answer);
-                wire.send(answer).await.map_err(|error| error.to_string())?;
+                wire.send(answer).await?;
                 let now = Instant::now();
                 latest = latest.max(last.map_or(Duration::ZERO, |last| (now - last).saturating_sub(HEARTBEAT)));
                 last = Some(now);
