@@ -215,7 +215,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     resume()
     for (const followed of [...follows]) {
       leave(followed)
-      subscribe(socket, followed)
+      begin(followed)
     }
     retire(old)
     watch(socket)
@@ -386,9 +386,14 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   function ask(socket: Socket, request: Request): void {
     waiting.delete(request)
+    const { op, input, options } = request
     const id = ++socket.id
-    socket.asked.set(id, request)
-    say(socket, [KINDS.request, id, request.op, request.input, request.options])
+    try {
+      say(socket, [KINDS.request, id, op, input, options], `the input of \`${op}\``)
+      socket.asked.set(id, request)
+    } catch (error) {
+      request.refused(error as CrewlineError)
+    }
   }
 
   /** The socket on which something new may be begun. */
@@ -429,7 +434,18 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   function begin(followed: Followed): void {
     const socket = ready()
-    if (socket && follows.has(followed) && !followed.socket) subscribe(socket, followed)
+    if (socket && follows.has(followed) && !followed.socket) orEnd(followed, () => subscribe(socket, followed))
+  }
+
+  /** Says something for what is followed; where that can't be sent, it alone ends. */
+  function orEnd(followed: Followed, tell: () => void): void {
+    try {
+      tell()
+    } catch (error) {
+      follows.delete(followed)
+      unsubscribe(followed)
+      followed.subscriber.failed(error as CrewlineError)
+    }
   }
 
   return {
@@ -469,7 +485,8 @@ export function createConnection(options: ConnectionOptions): Connection {
           begin(followed)
         },
         state(value) {
-          if (followed.socket) say(followed.socket, [KINDS.presence, followed.sub, value])
+          const { socket, sub } = followed
+          if (socket) orEnd(followed, () => say(socket, [KINDS.presence, sub, value], 'the state'))
         },
         close() {
           if (follows.delete(followed)) unsubscribe(followed)

@@ -34,6 +34,11 @@ export class CrewlineError extends Error {
   }
 }
 
+/** What was given can't be put into a frame, such as a function, a BigInt or what holds itself. */
+export function unsendable(what: string | undefined, cause: unknown): CrewlineError {
+  return new CrewlineError('invalid', `${what} can’t be sent: ${(cause as Error).message}`, undefined, { cause })
+}
+
 /** Why `what` is not followed any more. */
 export function endedBy(what: string, { why, fault }: Ended): CrewlineError {
   const deleted = why === 'deleted'

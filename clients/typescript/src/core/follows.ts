@@ -15,11 +15,12 @@ export interface Followed {
 }
 
 export function subscribe(socket: Socket, followed: Followed): void {
+  const { target, subscriber } = followed
   const sub = ++socket.sub
+  say(socket, [KINDS.subscribe, sub, target, subscriber.options()], 'query' in target ? `the input of \`${target.query.op}\`` : 'what is to be followed')
   followed.socket = socket
   followed.sub = sub
   socket.subs.set(sub, followed)
-  say(socket, [KINDS.subscribe, sub, followed.target, followed.subscriber.options()])
 }
 
 /** It is followed on no socket now. */

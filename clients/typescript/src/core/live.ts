@@ -1,7 +1,7 @@
 /** Reads that stay true: each a small store of what the server said, brought up to date by what it says changed. */
 import type { LiveChange, SubscribedQuery } from '../protocol.js'
 import type { Channel, Subscription } from './channel.js'
-import { type CrewlineError, endedBy } from './error.js'
+import { type CrewlineError, endedBy, unsendable } from './error.js'
 import { cell } from './readable.js'
 import type { LiveQuery, LiveState } from './types.js'
 
@@ -52,11 +52,15 @@ export function createLives(channel: Channel, lingerMs = LINGER_MS) {
 
 /** The same text for the same value, in whatever order its keys were written; what is absent is left out. */
 export function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, entry: unknown) =>
-    entry && typeof entry === 'object' && !Array.isArray(entry)
-      ? Object.fromEntries(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : entry,
-  ) ?? 'null'
+  try {
+    return JSON.stringify(value, (_, entry: unknown) =>
+      entry && typeof entry === 'object' && !Array.isArray(entry)
+        ? Object.fromEntries(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1)))
+        : entry,
+    ) ?? 'null'
+  } catch (cause) {
+    throw unsendable('the input', cause)
+  }
 }
 
 function createLive(channel: Channel, op: string, input: unknown, lingerMs: number, told: (used: boolean) => void): LiveQuery {

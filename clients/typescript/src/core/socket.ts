@@ -1,6 +1,7 @@
 /** One socket, and what is under way on it. */
 import { LIMITS, type Fault } from '../protocol.js'
 import type { Request } from './connection.js'
+import { CrewlineError, unsendable } from './error.js'
 import type { Followed } from './follows.js'
 import type { Link } from './transport.js'
 import { concat, type Frame, write } from './wire.js'
@@ -43,9 +44,17 @@ export function later(socket: Socket, ms: number, then: () => void): void {
   socket.timers.add(timer)
 }
 
-/** What is said in one go travels in one message. */
-export function say(socket: Socket, frame: Frame): void {
-  socket.queue.push(write(frame))
+/** What is said in one go travels in one message. `what` a caller has given may be none that can be sent: then it throws, and nothing was said. */
+export function say(socket: Socket, frame: Frame, what?: string): void {
+  let bytes: Uint8Array
+  try {
+    bytes = write(frame)
+  } catch (cause) {
+    throw unsendable(what, cause)
+  }
+  // The server would close the connection, and all else that is under way with it.
+  if (what && bytes.length > socket.most) throw new CrewlineError('too_large', `${what} has ${bytes.length} bytes, and the server takes ${socket.most}: make it smaller`)
+  socket.queue.push(bytes)
   if (socket.queue.length === 1) queueMicrotask(() => flush(socket))
 }
 
