@@ -11,7 +11,7 @@ const KEY_LIFE_MS = 24 * 60 * 60 * 1000
 
 type Ask = (op: string, input: unknown, options?: CallOptions) => Promise<Answer<unknown>>
 
-/** Faults of the way, not of the call: it is kept, and sent when there is a way again. */
+/** Faults of the way, not of the call: what nobody waits for is kept, and sent when there is a way again. */
 const passing = new Set<string>(['disconnected', 'unreachable', 'unavailable', 'unauthenticated', 'malformed', 'unsupported_client'])
 
 /**
@@ -48,7 +48,7 @@ export function createOutbox(connection: Connection, store: OutboxStore | null, 
     quietly(store?.remove(key))
   }
 
-  function make(entry: OutboxEntry, options: CallOptions): Promise<Answer<unknown>> {
+  function make(entry: OutboxEntry, options?: CallOptions): Promise<Answer<unknown>> {
     const row = rowOf(entry.input)
     const before = row === undefined ? undefined : rows.get(row)
     underWay.add(entry.key)
@@ -65,7 +65,8 @@ export function createOutbox(connection: Connection, store: OutboxStore | null, 
       },
       (error: CrewlineError) => {
         underWay.delete(entry.key)
-        if (!passing.has(error.code)) {
+        // What was rejected to its caller must not happen later: they may have made it anew.
+        if (options || !passing.has(error.code)) {
           remove(entry.key)
           tell(entry.key, () => settled)
         }
@@ -87,7 +88,7 @@ export function createOutbox(connection: Connection, store: OutboxStore | null, 
       tell(entry.key, () => Promise.reject(error))
       return put({ ...entry, status: 'refused', error })
     }
-    make(entry, {}).catch((error: CrewlineError) => {
+    make(entry).catch((error: CrewlineError) => {
       if (!passing.has(error.code) && error.code !== 'aborted') put({ ...entry, status: 'refused', error })
     })
   }
