@@ -1,6 +1,7 @@
 /** Hooks for React 18 and 19. */
 import { useCallback, useMemo, useSyncExternalStore } from 'react'
 import { cell } from '../core/readable.js'
+import type { CrewlineError } from '../core/error.js'
 import type { ConnectionState, OutboxEntry, Presence, PresentMember, Readable } from '../core/types.js'
 import { useCrewline } from './context.js'
 import { sharing, useShared, type Shared } from './share.js'
@@ -21,28 +22,36 @@ export function useOutbox(): { entries: readonly OutboxEntry[]; retry(key: strin
   return useMemo(() => ({ entries, retry: outbox.retry, discard: outbox.discard }), [outbox, entries])
 }
 
-const NOBODY: readonly PresentMember[] = []
+/** Who is here, as a hook tells it. */
+interface Here {
+  others: readonly PresentMember[]
+  /** Why one is not there any more; `null`: one is, or will be. */
+  error: CrewlineError | null
+}
 
-const presences = sharing((client, session): Shared<readonly PresentMember[]> & Pick<Presence, 'update'> => {
-  const others = cell(NOBODY)
+const presences = sharing((client, session): Shared<Here> & Pick<Presence, 'update'> => {
+  const here = cell<Here>({ others: [], error: null })
   let presence: Presence | undefined
+  let own: Record<string, unknown> | undefined
   return {
-    ...others,
+    ...here,
     start() {
-      if (presence) return
-      presence = client.presence(session)
-      const { get, subscribe } = presence
-      subscribe(() => others.set(get()))
+      presence?.close()
+      const made = (presence = client.presence(session))
+      const tell = () => made === presence && here.set({ others: made.get(), error: made.error })
+      made.subscribe(tell)
+      tell()
+      if (own) made.update(own)
     },
     close: () => presence?.close(),
-    update: (state) => presence?.update(state),
+    update: (state) => presence?.update((own = state)),
   }
 })
 
 /** Who else is in a session, being there oneself; `update` sets one's own state (`typing`, `viewing`, …), at most 1 KiB of it. */
-export function usePresence(sessionId: string): { others: readonly PresentMember[]; update(state: Record<string, unknown>): void } {
+export function usePresence(sessionId: string): Here & { update(state: Record<string, unknown>): void } {
   const client = useCrewline()
-  const others = useShared(presences, sessionId, (presence) => presence.get())
+  const here = useShared(presences, sessionId, (presence) => presence.get())
   const update = useCallback((state: Record<string, unknown>) => presences(client, sessionId).shared.update(state), [client, sessionId])
-  return useMemo(() => ({ others, update }), [others, update])
+  return useMemo(() => ({ ...here, update }), [here, update])
 }

@@ -2,7 +2,7 @@
 import { useMemo } from 'react'
 import { emptyRun, foldRun, type RunState } from '../core/fold.js'
 import { cell } from '../core/readable.js'
-import type { RunStream } from '../core/types.js'
+import { CrewlineError } from '../core/error.js'
 import type { RunEvent } from '../protocol.js'
 import { useCrewline } from './context.js'
 import { follow, type Followed } from './run.js'
@@ -32,7 +32,7 @@ export interface ReplayActions {
   /** From where it stands; from the beginning where it has come to the end. */
   play(): void
   pause(): void
-  /** How much faster than it happened; 1 where nothing was said. */
+  /** How much faster than it happened, not below 0; 1 where nothing was said. */
   setSpeed(speed: number): void
   /** Shows the run as it was after this offset. */
   seek(offset: number): void
@@ -41,10 +41,9 @@ export interface ReplayActions {
 const replays = sharing((client, id): Shared<ReplayState> & ReplayActions => {
   const log: { offset: number; time: number; event: RunEvent }[] = []
   const kept: RunState[] = [emptyRun(id)]
-  const state = cell<ReplayState>({
-    run: kept[0]!, offset: 0, head: 0, time: 0, duration: 0, playing: false, speed: 1, complete: false, error: null,
-  })
-  let stream: RunStream | undefined
+  const unread: ReplayState = { run: kept[0]!, offset: 0, head: 0, time: 0, duration: 0, playing: false, speed: 1, complete: false, error: null }
+  const state = cell(unread)
+  let close: (() => void) | undefined
   /** How many events are shown, and when that was last counted. */
   let shown = 0
   let counted = 0
@@ -84,7 +83,12 @@ const replays = sharing((client, id): Shared<ReplayState> & ReplayActions => {
   return {
     ...state,
     start() {
-      stream ??= follow(client, id, 0, (frames, followed) => {
+      close?.()
+      // Who signs in now may be another, who sees nothing of what the last one saw.
+      if (close) state.set({ ...unread, speed: state.get().speed })
+      log.length = shown = 0
+      kept.length = 1
+      close = follow(client, id, (frames, followed) => {
         for (const { offset, span, events } of frames) {
           events.forEach((event, place) => {
             const last = log.at(-1)
@@ -98,7 +102,7 @@ const replays = sharing((client, id): Shared<ReplayState> & ReplayActions => {
       })
     },
     close() {
-      stream?.close()
+      close?.()
       state.set({ ...state.get(), playing: false })
     },
     play() {
@@ -111,6 +115,7 @@ const replays = sharing((client, id): Shared<ReplayState> & ReplayActions => {
     },
     pause: () => state.set({ ...state.get(), playing: false }),
     setSpeed(speed) {
+      if (!(speed >= 0 && speed < Infinity)) throw new CrewlineError('invalid', `a replay can’t be played at speed ${speed}: give a number that is not below 0`)
       tick()
       state.set({ ...state.get(), speed })
     },

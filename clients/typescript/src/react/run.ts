@@ -3,7 +3,7 @@ import { useMemo } from 'react'
 import type { CrewlineError } from '../core/error.js'
 import { emptyRun, foldRun, type RunState } from '../core/fold.js'
 import { cell } from '../core/readable.js'
-import type { Client, RunFrame, RunStream } from '../core/types.js'
+import type { Client, RunFrame } from '../core/types.js'
 import type { Approval, ApprovalAnswered, CancelMode, Run } from '../protocol.js'
 import { useCrewline } from './context.js'
 import { paint, sharing, useShared, type Shared } from './share.js'
@@ -26,16 +26,17 @@ export interface RunActions {
   answer(approval: Pick<Approval, 'id' | 'revision'>, answer: ApprovalAnswered): Promise<Approval>
 }
 
-/** Follows a run from `offset` on, and hands on what has come, once a frame. */
-export function follow(client: Client, id: string, offset: number, take: (frames: RunFrame[], followed: Followed) => void): RunStream {
+/** Follows a run, and hands on what has come, once a frame, until what it returns is called. */
+export function follow(client: Client, id: string, take: (frames: RunFrame[], followed: Followed) => void): () => void {
   let frames: RunFrame[] = []
   let followed: Followed = { complete: false, error: null }
+  let closed = false
   const tell = () => {
     const come = frames
     frames = []
-    take(come, followed)
+    if (!closed) take(come, followed)
   }
-  const stream = client.followRun(id, { from: offset })
+  const stream = client.followRun(id)
   const read = async () => {
     for await (const frame of stream.frames()) {
       frames.push(frame)
@@ -48,24 +49,28 @@ export function follow(client: Client, id: string, offset: number, take: (frames
       followed = { complete: false, error }
     })
     .then(() => paint(tell))
-  return stream
+  return () => {
+    closed = true
+    stream.close()
+  }
 }
 
 const runs = sharing((client, id): Shared<RunState & Followed> => {
   const state = cell<RunState & Followed>({ ...emptyRun(id), complete: false, error: null })
-  let stream: RunStream | undefined
+  let close: (() => void) | undefined
   return {
     ...state,
     start() {
-      stream ??= follow(client, id, 0, (frames, followed) => {
-        const run = state.get()
+      close?.()
+      let run = emptyRun(id)
+      close = follow(client, id, (frames, followed) => {
         // All that came since the last paint is folded at once.
         const last = frames.at(-1)
-        const now = last ? foldRun(run, { offset: last.offset, span: last.offset - run.offset, events: frames.flatMap(({ events }) => events) }) : run
-        state.set({ ...now, ...followed })
+        if (last) run = foldRun(run, { offset: last.offset, span: last.offset - run.offset, events: frames.flatMap(({ events }) => events) })
+        state.set({ ...run, ...followed })
       })
     },
-    close: () => stream?.close(),
+    close: () => close?.(),
   }
 })
 

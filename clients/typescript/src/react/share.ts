@@ -8,7 +8,7 @@ const LINGER_MS = 2000
 /** What no frame comes for, as in a hidden page, is painted after this all the same. */
 const UNSEEN_MS = 100
 
-/** Something that hooks read: cold when it is made, for that happens while React renders; it begins with `start`, which may be called again. */
+/** Something that hooks read: cold when it is made, for that happens while React renders. It begins with `start`, and anew with the next. */
 export interface Shared<T> extends Readable<T> {
   start(): void
   close(): void
@@ -17,6 +17,8 @@ export interface Shared<T> extends Readable<T> {
 interface Entry<S> {
   shared: S
   users: number
+  /** Begins it, once; and anew when somebody signs in where nobody was, for signing out has ended it. */
+  begin(): void
   timer?: ReturnType<typeof setTimeout>
 }
 
@@ -30,12 +32,28 @@ export function sharing<S extends Shared<any>>(make: (client: Client, id: string
     if (!all) clients.set(client, (all = new Map()))
     const found = all.get(id)
     if (found) return found
+    let stop: (() => void) | undefined
     const entry: ReturnType<Sharing<S>> = {
       shared: make(client, id),
       users: 0,
+      begin() {
+        if (stop) return
+        const { get, subscribe } = client.connection
+        const signedOut = (now = get()): boolean => now.status === 'stopped' || (now.status === 'open' && !now.principal)
+        let nobody = signedOut()
+        stop = subscribe(() => {
+          if (signedOut()) nobody = true
+          else if (nobody && get().status === 'open') {
+            nobody = false
+            entry.shared.start()
+          }
+        })
+        entry.shared.start()
+      },
       leaveLater() {
         entry.timer = setTimeout(() => {
           all.delete(id)
+          stop?.()
           entry.shared.close()
         }, LINGER_MS)
       },
@@ -56,7 +74,7 @@ export function useShared<S extends Shared<any>, T>(find: Sharing<S>, id: string
       clearTimeout(entry.timer)
       entry.users++
       const stop = entry.shared.subscribe(listener)
-      entry.shared.start()
+      entry.begin()
       return () => {
         stop()
         if (--entry.users === 0) entry.leaveLater()

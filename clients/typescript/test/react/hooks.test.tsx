@@ -236,6 +236,12 @@ describe('a replay', () => {
     }
   })
 
+  test.each([NaN, -1, Infinity])('can’t be played at speed %d', async (speed) => {
+    await loaded()
+    expect(() => replay.setSpeed(speed)).toThrow(CrewlineError)
+    expect(replay.speed).toBe(1)
+  })
+
   test('cuts long pauses short', async () => {
     show(<Replay />)
     given.streams[0]!.say(started, task, begun('p'), delta('p', 'a', 10), delta('p', 'b', 3_600_000))
