@@ -1,7 +1,7 @@
 /** The one connection of a client: opened when there is something to say, kept alive, and made anew until that is of no use. */
 import { KINDS, type Ended, type Fault, type Goaway, type Hello, type Notice, type Principal, type SignedIn, type Welcome } from '../protocol.js'
 import type { Channel, Subscription } from './channel.js'
-import { CrewlineError } from './error.js'
+import { CrewlineError, type ErrorCode } from './error.js'
 import { type Followed, leave, subscribe, tell, unsubscribe } from './follows.js'
 import { cell } from './readable.js'
 import { createSocket, later, say, type Socket } from './socket.js'
@@ -134,7 +134,7 @@ export function createConnection(options: ConnectionOptions): Connection {
         const fault = socket.fault
         lose(socket, code, failed
           ? unreachable()
-          : fault ? CrewlineError.of(fault) : new CrewlineError('disconnected', `the connection was lost (${code})`))
+          : fault ? CrewlineError.of(fault) : new CrewlineError(faultOf(code), `the connection was lost (${code})`))
       },
     })
     later(socket, WELCOME_MS, () => socket.welcomed || lose(socket, 1006, unreachable()))
@@ -508,8 +508,15 @@ export function after(code: number): string {
   return code >= 4100 && code < 4200 ? 'sign_in' : code >= 4200 && code < 4300 ? 'stop' : 'reconnect'
 }
 
+/** What a close says where no fault came before it. */
+export function faultOf(code: number): ErrorCode {
+  if (after(code) === 'sign_in') return 'unauthenticated'
+  const told: Record<number, ErrorCode> = { 1: 'unavailable', 2: 'internal', 201: 'unauthenticated', 202: 'forbidden', 203: 'protocol_error', 204: 'unsupported_client', 205: 'not_found', 206: 'too_large' }
+  return told[code - 4000] ?? 'disconnected'
+}
+
 function unreachable(): CrewlineError {
-  return new CrewlineError('unreachable', 'no Crewline server answers at this address, or it refuses this page’s origin: look at the address, and at `origins` in the server’s settings')
+  return new CrewlineError('unreachable', 'no Crewline server answers at this address, or it refuses this page’s origin or this client’s version: look at the address, and at `origins` in the server’s settings')
 }
 
 function closed(): CrewlineError {

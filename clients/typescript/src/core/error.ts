@@ -3,7 +3,7 @@ import type { Ended, Fault, FaultCode, Retry } from '../protocol.js'
 /** What `CrewlineError.code` may be: a fault of the server, or one that the client finds by itself. */
 export type ErrorCode =
   | FaultCode
-  /** No server answers at this address, or it refuses this page's origin: a browser does not tell which. */
+  /** No server answers at this address, it refuses this page's origin, or its version is another: a browser does not tell which. */
   | 'unreachable'
   /** The call's signal was aborted. */
   | 'aborted'
@@ -30,7 +30,7 @@ export class CrewlineError extends Error {
   /** What may help: see PROTOCOL's faults. */
   get retry(): Retry {
     // What the client finds by itself passes with the connection, or not at all.
-    return this.fault?.retry ?? (this.code === 'unauthenticated' ? 'sign_in' : /^(disconnected|unreachable|unavailable)$/.test(this.code) ? 'reconnect' : 'never')
+    return this.fault?.retry ?? (this.code === 'unauthenticated' ? 'sign_in' : /^(disconnected|unreachable|unavailable|internal|malformed)$/.test(this.code) ? 'reconnect' : 'never')
   }
 }
 

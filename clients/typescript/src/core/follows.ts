@@ -17,7 +17,7 @@ export interface Followed {
 export function subscribe(socket: Socket, followed: Followed): void {
   const { target, subscriber } = followed
   const sub = ++socket.sub
-  say(socket, [KINDS.subscribe, sub, target, subscriber.options()], 'query' in target ? `the input of \`${target.query.op}\`` : 'what is to be followed')
+  say(socket, [KINDS.subscribe, sub, target, subscriber.options()], `the input of \`${(target as { query?: { op: string } }).query?.op}\``)
   followed.socket = socket
   followed.sub = sub
   socket.subs.set(sub, followed)

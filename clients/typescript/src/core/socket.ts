@@ -53,7 +53,7 @@ export function say(socket: Socket, frame: Frame, what?: string): void {
     throw unsendable(what, cause)
   }
   // The server would close the connection, and all else that is under way with it.
-  if (what && bytes.length > socket.most) throw new CrewlineError('too_large', `${what} has ${bytes.length} bytes, and the server takes ${socket.most}: make it smaller`)
+  if (what && bytes.length > socket.most) throw new CrewlineError('too_large', `${what} has ${bytes.length} bytes, more than ${socket.most}: make it smaller`)
   socket.queue.push(bytes)
   if (socket.queue.length === 1) queueMicrotask(() => flush(socket))
 }

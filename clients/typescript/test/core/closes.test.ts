@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { after } from '../../src/core/connection.js'
+import { after, faultOf } from '../../src/core/connection.js'
 import { CLOSES } from '../../src/protocol.js'
 
 test('what is done after each close is what the protocol lists', () => {
@@ -8,4 +8,9 @@ test('what is done after each close is what the protocol lists', () => {
     expect(after(Number(code)), code).toBe(listed === 'done' ? 'reconnect' : listed)
   }
   expect([4100, 4150, 4199, 4250, 1006, 4050].map(after)).toEqual(['sign_in', 'sign_in', 'sign_in', 'stop', 'reconnect', 'reconnect'])
+})
+
+test('what a close says where no fault came before it is what the protocol lists', () => {
+  for (const [code, { fault }] of Object.entries(CLOSES)) expect(faultOf(Number(code)), code).toBe(fault ?? 'disconnected')
+  expect([4150, 4250, 1006, 4050].map(faultOf)).toEqual(['unauthenticated', 'disconnected', 'disconnected', 'disconnected'])
 })

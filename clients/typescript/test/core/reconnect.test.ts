@@ -165,3 +165,15 @@ test.each([[4201, 'signed_out'], [4202, 'refused'], [4203, 'refused'], [4205, 'r
   await passes(600_000)
   expect(peers.all).toHaveLength(1)
 })
+
+test.each([[4201, 'unauthenticated', 'sign_in'], [4202, 'forbidden', 'never'], [4204, 'unsupported_client', 'never']])('after %d without a fault the error says what the close does', async (code, told, retry) => {
+  await connected()
+  peers.last.cut(code)
+  expect(client.connection.get()).toMatchObject({ status: 'stopped', error: { code: told, retry } })
+})
+
+test('a server that is none of Crewline’s is tried again, and the error says so', async () => {
+  await connected()
+  peers.last.say([99, 'what' as unknown as number], 'no frame' as never)
+  expect(client.connection.get()).toMatchObject({ status: 'waiting', error: { code: 'malformed', retry: 'reconnect' } })
+})
