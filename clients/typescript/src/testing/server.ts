@@ -21,13 +21,13 @@ export interface ScriptedServer {
   readonly received: readonly Received[]
   /** Connections made so far. */
   readonly connections: number
-  /** Changes to whoever follows this operation: one more revision. */
+  /** Changes to whoever follows this operation, and to who follows it later: one more revision. Throws where the script has no such query. */
   push(op: string, changes: LiveChange[]): void
-  /** Events to whoever follows this run, and to who follows it later. */
+  /** Events to whoever follows this run, and to who follows it later. Throws where the script has no such run. */
   append(run: string, events: RunEvent[]): void
   /** A run ends: nothing comes after what there is. */
   complete(run: string): void
-  /** Ends what is followed, an operation or a run, for this reason: it is not followed again by itself. */
+  /** Ends what is followed, an operation or a run, for this reason: it is not followed again by itself. Throws where the script has neither. */
   end(followed: string, fault: Partial<Fault> & Pick<Fault, 'code'>): void
   /** Somebody comes into a session, changes their state, or leaves: `null`. */
   present(session_id: string, member: ScriptedMember): void
@@ -72,6 +72,8 @@ export function createScriptedServer(script: Script | ((server: ScriptedServer) 
   const connections = new Set<Connection>()
   let made = 0
   let revision = 1
+  /** All changes since the queries were scripted, a revision each: who follows later is told them too. */
+  let pushed: { name: string; changes: LiveChange[] }[] = []
 
   interface Connection {
     subs: Map<number, { run?: string; query?: string; session?: string; only?: string[]; at: number }>
@@ -108,15 +110,15 @@ export function createScriptedServer(script: Script | ((server: ScriptedServer) 
   }
 
   function append(run: string, events: RunEvent[]): void {
-    const known = logs.get(run) ?? { events: [], complete: false }
-    logs.set(run, known)
+    const known = log(run)
+    if (!known) throw absent('run', run, 'runs')
     known.events.push(...events)
     tell(run)
   }
 
   function complete(run: string): void {
-    const known = logs.get(run) ?? { events: [], complete: false }
-    logs.set(run, known)
+    const known = log(run)
+    if (!known) throw absent('run', run, 'runs')
     known.complete = true
     tell(run)
   }
@@ -137,8 +139,13 @@ export function createScriptedServer(script: Script | ((server: ScriptedServer) 
     }
   }
 
+  const asked = (name: string): boolean =>
+    !!said.queries?.some(({ op }) => op === name) || [...queries].some(([key, { op }]) => key === name || op === name)
+
   function push(name: string, changes: LiveChange[]): void {
+    if (!asked(name)) throw absent('query', name, 'queries')
     revision++
+    pushed.push({ name, changes })
     for (const [key, query] of queries) {
       const touched = query.op === name || key === name
       query.log.push(touched ? changes : [])
@@ -156,7 +163,7 @@ export function createScriptedServer(script: Script | ((server: ScriptedServer) 
 
   function answer(op: string): ScriptedAnswer {
     const answers = said.calls?.[op]
-    if (answers === undefined) {
+    if (answers === undefined || (Array.isArray(answers) && answers.length === 0)) {
       if (op === 'auth.me') return said.principal === null ? { fault: { code: 'unauthenticated', retry: 'sign_in' } } : { output: said.principal ?? PRINCIPAL }
       return { fault: { code: 'unknown_operation', message: `the script has no answer to \`${op}\`: add it under \`calls\`` } }
     }
@@ -200,7 +207,8 @@ export function createScriptedServer(script: Script | ((server: ScriptedServer) 
     if (!query) {
       const scripted = said.queries?.find((one) => one.op === op && (one.input === undefined || canonical(one.input) === canonical(input)))
       if (!scripted) return refuse('unknown_operation', `the script has no query \`${op}\`: add it under \`queries\``)
-      query = { op, output: scripted.output, log: [], from: revision }
+      const log = pushed.map(({ name, changes }) => (name === op ? changes : []))
+      query = { op, output: scripted.output, log, from: revision - log.length }
       queries.set(key, query)
       play(scripted.steps ?? [], (step) => step.changes && setTimeout(() => push(key, step.changes!)))
     }
@@ -272,6 +280,7 @@ export function createScriptedServer(script: Script | ((server: ScriptedServer) 
     append,
     complete,
     end(name, fault) {
+      if (!asked(name) && !log(name)) throw absent('query or run', name, 'queries` or `runs')
       for (const connection of connections) {
         for (const [sub, { run, query }] of connection.subs) {
           if (run !== name && query !== name && queries.get(query ?? '')?.op !== name) continue
@@ -292,11 +301,16 @@ export function createScriptedServer(script: Script | ((server: ScriptedServer) 
       if (fault) for (const connection of connections) connection.say([KINDS.fault, 0, whole(fault)])
       lose(code)
     },
-    script: (change) => void Object.assign(said, change),
+    script(change) {
+      if (change.queries) pushed = []
+      Object.assign(said, change)
+    },
   }
   server.script(typeof script === 'function' ? script(server) : script)
   return server
 }
+
+const absent = (what: string, name: string, where: string): Error => new Error(`the script has no ${what} \`${name}\`: add it under \`${where}\`, or look how it is spelt`)
 
 /** A frame spans what is not asked for too. */
 const wanted = (events: RunEvent[], only: string[] | undefined): RunEvent[] => (only ? events.filter(({ type }) => only.includes(type)) : events)

@@ -174,3 +174,26 @@ test('a session that was recorded is said again, without its tokens', async () =
   expect(text).not.toContain('secret')
   expect(await live(scripted(JSON.parse(text)).client)).toEqual(lived)
 })
+
+test('a call to which the script has no answers is refused, and says what to add', async () => {
+  const { client } = scripted({ calls: { 'run.list': [] } })
+  await expect(client.call('run.list', {})).rejects.toMatchObject({ code: 'unknown_operation', message: expect.stringContaining('`calls`') })
+})
+
+test('what is pushed before anybody follows is told to who follows later', async () => {
+  const { server, client } = scripted({ queries: [{ op: 'session.list', output: { items: [{ id: 'a' }] } }] })
+  server.push('session.list', [{ put: { id: 'b' }, before: null }])
+  const sessions = client.live('session.list', {})
+  sessions.retain()
+  await followed(client)
+  expect(sessions.get().output?.items.map(({ id }) => id)).toEqual(['a', 'b'])
+})
+
+test('what the script does not know is an error where it is said, not silence', () => {
+  const { server } = scripted({ queries: [{ op: 'session.list', output: { items: [] } }], runs: { r: { steps: [], open: true } } })
+  expect(() => server.push('sesion.list', [])).toThrow('`sesion.list`')
+  expect(() => server.append('s', [])).toThrow('`s`')
+  expect(() => server.complete('s')).toThrow('`s`')
+  expect(() => server.end('sesion.list', { code: 'forbidden' })).toThrow('`sesion.list`')
+  server.end('session.list', { code: 'forbidden' })
+})
