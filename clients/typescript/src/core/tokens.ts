@@ -41,14 +41,20 @@ export interface Tokens {
  * `origins` must name the page's origin.
  */
 export function createTokens({ url, storage = globalThis.localStorage }: TokensOptions): Tokens {
-  const endpoint = socketUrl(url).replace(/^ws/, 'http').replace(/\/ws$/, '/token')
+  const endpoint = socketUrl(url).replace(/^ws/, 'http').replace(/\/ws(\?|$)/, '/token$1')
   const name = `crewline:tokens:${endpoint}`
   let held: Kept | null = null
   let renewing: Promise<string | null> | null = null
 
   const load = (): Kept | null => {
-    const text = storage?.getItem(name)
-    return storage ? (text ? (JSON.parse(text) as Kept) : null) : held
+    if (!storage) return held
+    try {
+      const kept = JSON.parse(storage.getItem(name)!) as Kept | null
+      return kept?.access_token ? kept : null
+    } catch {
+      // What something else has written there is as good as nothing.
+      return null
+    }
   }
   const save = (kept: Kept | null): void => {
     held = kept
