@@ -26,10 +26,16 @@ export function matches(filter: Filter | undefined, row: Row): boolean {
   if (value === null) return false
   if ('in' in filter) return filter.in.includes(value)
   if ('contains' in filter) return !!value.includes?.(filter.contains as string)
-  if ('lt' in filter) return value < (filter.lt as string)
-  if ('lte' in filter) return value <= (filter.lte as string)
-  if ('gt' in filter) return value > (filter.gt as string)
-  return value >= (filter.gte as string)
+  const [test, than] = Object.entries(filter).find(([key]) => key !== 'field') as [string, string]
+  return value === than ? test.endsWith('e') : test < 'l' ? less(than, value) : less(value, than)
+}
+
+/** Whether `a` comes before `b`; texts as the server has it: by code points, where JavaScript compares halves of those beyond U+FFFF. */
+function less(a: string, b: string): boolean {
+  let at = 0
+  while (a[at] && a[at] === b[at]) at++
+  // What ends there comes first; and what is no text has no characters.
+  return a[at] && b[at] ? a.codePointAt(at)! < b.codePointAt(at)! : a < b
 }
 
 /** Negative where `a` comes before `b`. Absent comes last either way, and equals by `id`. */
@@ -38,7 +44,7 @@ export function compare(sort: readonly Sort[] = [], a: Row, b: Row): number {
     const [left, right] = [field(a, name), field(b, name)] as [string, string]
     if (left === right) continue
     if (left === null || right === null) return left === null ? 1 : -1
-    return left < right !== !!descending ? -1 : 1
+    return less(left, right) !== !!descending ? -1 : 1
   }
   return 0
 }

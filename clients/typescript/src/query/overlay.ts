@@ -37,13 +37,22 @@ export interface Overlay {
   old: boolean
 }
 
+/** What may be changed of a row of the kind that a mutation answers. */
+export type Patch<Output> = { id: string } & (Output extends { data: infer Data; collection: string }
+  ? { data?: { [Field in keyof Data]?: Data[Field] | null } }
+  : Output extends { id: string }
+    ? { [Field in keyof Output]?: Output[Field] | null }
+    : { [field: string]: unknown })
+
 /** What `optimistic` is handed: each of these changes what cached queries show until the server has answered and its rows have come. */
-export interface OptimisticCache {
+export interface OptimisticCache<Output = unknown> {
   /**
    * Merges fields into the row with this `id`, wherever it is cached: a record's `data` key by key, other nouns' fields. `null` takes a field
    * away. `id`, `revision` and `collection` stay. A list whose `filter` no longer takes the row in drops it, and one whose filter now does gains it.
    */
-  patch<Change extends { id: string }>(change: Change, noun?: string): void
+  patch(change: Patch<Output>): void
+  /** The same of another noun's row. */
+  patch<Change extends { id: string }>(change: Change, noun: string): void
   /** Puts a row into each cached list whose parent and `filter` take it in, or which `where` says, at its place by `sort`. */
   insert<New extends { id: string }>(row: New, where?: (list: Asked['input']) => boolean, noun?: string): void
   /** Takes the row with this `id` out of every cached list. */
@@ -62,7 +71,7 @@ export function overlay(noun: string, say: (cache: OptimisticCache) => void): Ov
     changes.set(key, earlier ? { ...earlier, apply: (row) => apply(earlier.apply(row)) } : { apply, where })
   }
   say({
-    patch: (change, of = noun) => add(of, change.id, (row) => row && merge(row, change as { id: string } as Row)),
+    patch: (change: { id: string }, of = noun) => add(of, change.id, (row) => row && merge(row, change as Row)),
     insert: (row, where, of = noun) => {
       const at = Date.now()
       add(of, row.id, (there) => there ?? { revision: 0, created_at: at, updated_at: at, ...row }, where)

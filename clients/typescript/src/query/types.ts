@@ -63,7 +63,7 @@ export type MutationExtras<Input, Output, Context> = Omit<
    * What cached queries show until the server has answered. `false`: nothing. Absent: what `update` of any noun, `record.create` and `record.delete`
    * do; nothing for others.
    */
-  optimistic?: false | ((cache: OptimisticCache, input: Input) => void)
+  optimistic?: false | ((cache: OptimisticCache<Output>, input: Input) => void)
 }
 
 /** Plain options of a TanStack mutation. */

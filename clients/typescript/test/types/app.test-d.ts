@@ -87,6 +87,15 @@ export function bridged(): void {
   q.record.list.queryOptions({ collection: 'campaigns', filter: { field: 'state', eq: 'active' } })
   // @ts-expect-error a campaign has no such field
   rename.mutate({ collection: 'campaigns', id: '018bcfe5-6800-7707-8707-070707070707', data: { title: 'Other' } })
+  q.record.update.mutationOptions({ optimistic: (cache, { id }) => cache.patch({ id, data: { status: 'paused', goal: null } }) })
+  q.record.update.mutationOptions({ optimistic: (cache, { id }) => cache.patch({ id, title: 'Other' }, 'session') })
+  q.session.update.mutationOptions({ optimistic: (cache, { id }) => cache.patch({ id, title: 'Other' }) })
+  createQueryBridge(any, new QueryClient()).q.record.update.mutationOptions({ optimistic: (cache, { id }) => cache.patch({ id, data: { anything: 1 } }) })
+  // @ts-expect-error no collection has such a field
+  q.record.update.mutationOptions({ optimistic: (cache, { id }) => cache.patch({ id, data: { nope: 1 } }) })
+  // @ts-expect-error a session has no such field
+  q.session.update.mutationOptions({ optimistic: (cache, { id }) => cache.patch({ id, nope: 1 }) })
+
   // @ts-expect-error it is a mutation
   q.record.update.queryOptions({})
 }
