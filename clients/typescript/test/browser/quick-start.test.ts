@@ -60,7 +60,7 @@ const commands: [RegExp, (found: RegExpExecArray) => void | Promise<void>][] = [
     execFileSync('npm', ['run', '--silent', 'build'], { cwd: root })
     execFileSync('npm', ['pack', '--silent', '--pack-destination', to], { cwd: root })
   }],
-  [/^npm create vite@latest (my-app -- --template react-ts --no-interactive)$/, ([, args]) => {
+  [/^npm create --yes vite@latest (my-app -- --template react-ts --no-interactive)$/, ([, args]) => {
     execFileSync(process.execPath, [join(modules, 'create-vite/index.js'), ...args!.replace('-- ', '').split(' ')], { cwd: checkout })
   }],
   [/^cd my-app$/, () => expect(existsSync(join(app, 'package.json'))).toBe(true)],
