@@ -8,7 +8,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpSocket, sync::watch, task::JoinHandle};
+use tokio::{
+    net::TcpSocket,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    task::JoinHandle,
+};
 use tracing::info;
 
 use crate::{
@@ -203,24 +208,37 @@ impl Server {
         info!("stopped");
     }
 
-    /// Serves until SIGTERM or Ctrl-C, then drains. A second signal ends the process at once.
+    /// Serves until a signal comes, then drains. A second one ends the process at once.
+    pub async fn run_until(self, mut signals: Signals) {
+        let within = Duration::from_millis(self.services.settings.drain_ms);
+        signals.next().await;
+        tokio::select! {
+            () = self.shut_down(within) => {}
+            () = signals.next() => info!("a second signal: stopping at once"),
+        }
+    }
+}
+
+/// SIGTERM and Ctrl-C: from the moment that this is there they end nothing by themselves.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Begins to listen.
     ///
     /// # Errors
     /// Where signals can't be waited for.
-    pub async fn run_until_signal(self) -> std::io::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let within = Duration::from_millis(self.services.settings.drain_ms);
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        tokio::select! {
-            () = self.shut_down(within) => {}
-            _ = terminate.recv() => info!("a second signal: stopping at once"),
-            _ = interrupt.recv() => info!("a second signal: stopping at once"),
-        }
-        Ok(())
     }
 }
 

@@ -121,7 +121,8 @@ impl<'a> World<'a> {
         let settings = Settings { gather_ms: 1, live_history_bytes: 4_096, ..Settings::default() };
         let (hub, feeds) = (Hub::new(1 << 16), Feeds::new(&settings));
         let store = place.open_telling(tell(&hub, &feeds)).await.unwrap();
-        let mut files: Files = App::built_in().files;
+        // A small app: it is read anew at every restart.
+        let mut files: Files = testing::crews::app().files;
         files.insert("collections/notes.yaml".into(), NOTES.into());
         let app = App::from_files(files).unwrap();
         testing::node_of(app, settings, clock, store, hub, feeds).await

@@ -4,7 +4,7 @@ use std::{fmt::Write, io::IsTerminal, net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use crewline::{
-    server::{Options, Server},
+    server::{Options, Server, Signals},
     settings::Settings,
 };
 use tracing_subscriber::EnvFilter;
@@ -63,8 +63,11 @@ impl Serve {
         let Self { listen, data, database, app, .. } = self;
         let options = Options { listen, data, database, app, settings };
         let server = Server::start(options).await.map_err(|error| Failure::Server(error.to_string()))?;
+        // Whoever reads that it listens may tell it to stop at once.
+        let signals = Signals::listen().map_err(|error| Failure::Server(format!("signals can't be waited for: {error}")))?;
         print(&format!("listening on ws://{}/ws\n", server.address()))?;
-        server.run_until_signal().await.map_err(|error| Failure::Server(format!("signals can't be waited for: {error}")))
+        server.run_until(signals).await;
+        Ok(())
     }
     fn log(&self) -> Result<(), Failure> {
         let mut filter = EnvFilter::try_new(&self.log).map_err(|error| Failure::Usage(format!("`--log {}`: {error}", self.log)))?;
