@@ -9,7 +9,7 @@ export interface AnalysesData {
   summary: string;
   /** What one could say something to. */
   openings?: string[];
-  /** Flesch's measure; 100 is very easy. */
+  /** Flesch's measure; 100 is very easy, and what is hard to read is below 0. */
   reading_ease?: number;
   quality_score?: number;
 }
@@ -102,6 +102,44 @@ export interface WorkspaceSettingsData {
   house_rules?: string;
 }
 
+/** Analyse pages: what a run is started with. Measures the pages of a campaign that have been read and stores an analysis of each, with a quality score. It posts nothing anywhere; no agent has a tool that could. */
+export interface AnalyzeInputs {
+  /** The id of the campaign's record. */
+  campaign_id: string;
+}
+
+/** Run a campaign: what a run is started with. A manager has four others find pages, analyse them, draft comments and review them, and put the good ones before a person, who approves or rejects each. It posts nothing anywhere; no agent has a tool that could. Agents have the rights of whoever starts the run: an admin, where decisions are to be written. */
+export interface CampaignInputs {
+  /** The id of the campaign's record. */
+  campaign_id: string;
+  /** Pages that somebody has read already, to be stored beside those that are found. */
+  pages?: ({
+    url: string;
+    title: string;
+    /** What is written there, as Markdown or plain text. */
+    text: string;
+  })[];
+}
+
+/** Write comments: what a run is started with. Drafts comments on the analysed pages of a campaign, has a second agent review and score them, and puts those that are good enough before a person, who approves or rejects each. It posts nothing anywhere; no agent has a tool that could. Agents have the rights of whoever starts the run: an admin, where decisions are to be written. */
+export interface OutreachInputs {
+  /** The id of the campaign's record. */
+  campaign_id: string;
+}
+
+/** Find pages: what a run is started with. Finds pages for a campaign and stores each of them once, as a record. It posts nothing anywhere; no agent has a tool that could. */
+export interface ResearchInputs {
+  /** The id of the campaign's record. */
+  campaign_id: string;
+  /** Pages that somebody has read already, to be stored beside those that are found. */
+  pages?: ({
+    url: string;
+    title: string;
+    /** What is written there, as Markdown or plain text. */
+    text: string;
+  })[];
+}
+
 /** Review a page: what a run is started with. Measures a page, drafts a comment on it, and reviews the draft for a person to decide on. */
 export interface ReviewInputs {
   /** The page's HTML, Markdown or plain text; at most 200 KiB. It stays a reference, no prompt repeats it. */
@@ -125,6 +163,10 @@ export interface Collections {
 
 /** The inputs of each crew's runs, by the crew's name. */
 export interface CrewInputs {
+  analyze: AnalyzeInputs;
+  campaign: CampaignInputs;
+  outreach: OutreachInputs;
+  research: ResearchInputs;
   review: ReviewInputs;
 }
 
