@@ -1,0 +1,113 @@
+"""Executing a crew or a flow as a run, and going on with one that an earlier attempt has left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crewai import Crew
+from crewai.events.stream_context import add_stream_sink
+from crewai.flow.async_feedback.types import HumanFeedbackPending
+from crewai.tasks.task_output import TaskOutput
+
+from ...worker.run import Parked, RunBase, RunFailed
+from . import people
+from .describe import Made, make, placeholders
+from .sink import Crewed, Sink, Task, output_text, title
+
+
+def execute(run: RunBase, target: Any, *, approve: list[str]) -> str:
+    """Executes it to its end; gives the output."""
+    made = make(target)
+    crew = made.made if isinstance(made.made, Crew) else None
+    sink = Sink(run, _names(made, run.inputs), _crewed(crew), root=type(made.made).__name__ if crew is None else run.crew)
+    add_stream_sink(sink)
+    people.listen(run, sink, approve)
+    people.replay_reviews(run)
+    output = _flow(run, made.made) if crew is None else _crew(run, crew, sink)
+    sink.end(output)
+    return output
+
+
+def _crew(run: RunBase, crew: Crew, sink: Sink) -> str:
+    missing = [name for name in placeholders(crew) if name not in run.inputs]
+    if missing and not crew.before_kickoff_callbacks:
+        named = ", ".join(f"`{name}`" for name in missing)
+        fields = [{"path": f"inputs.{name}", "code": "required", "message": "the crew has a placeholder of this name"} for name in missing]
+        raise RunFailed("invalid", f"the crew wants {named}, which its inputs do not have", fields=fields)
+    quiet(crew)
+
+    begun = False
+    for task in crew.tasks:
+        known = sink.crew.tasks[str(task.id)]
+        kept = (run.past.tasks.get(known.id) or {}).get("output")
+        if kept is None or kept.endswith(people.CUT):
+            continue
+        begun = True
+        pydantic, json_dict = task._export_output(kept)
+        role = getattr(task.agent, "role", "") or known.agent
+        task.output = TaskOutput(
+            name=task.name,
+            description=task.description,
+            expected_output=task.expected_output,
+            raw=kept,
+            pydantic=pydantic,
+            json_dict=json_dict,
+            agent=role,
+            output_format=task._get_output_format(),
+        )
+    if begun:
+        # Tasks before the first that has no output are not executed again.
+        crew.checkpoint_kickoff_event_id = f"{run.id}:{run.attempt}"
+
+    return output_text(crew.kickoff(inputs=run.inputs))
+
+
+def quiet(crew: Crew) -> None:
+    """Lets models stream, and nothing be printed that the run's events tell."""
+    crew.verbose = crew.tracing = False
+    crew.stream = False
+    for agent in [*crew.agents, *([crew.manager_agent] if crew.manager_agent else [])]:
+        agent.verbose = False
+        if hasattr(agent.llm, "stream"):
+            agent.llm.stream = True
+    if hasattr(crew.manager_llm, "stream"):
+        crew.manager_llm.stream = True
+
+
+def _flow(run: RunBase, flow: Any) -> str:
+    persistence = people.LogPersistence.of(run)
+    kept = people.kept_flow(run)
+    if kept is None:
+        flow.persistence = persistence
+        done = flow.kickoff(inputs=run.inputs)
+    else:
+        flow = type(flow).from_pending(kept["flow"], persistence)
+        context = flow.pending_feedback
+        done = flow.resume(people.feedback_of(run.question(people.feedback_question(context)), context))
+    if isinstance(done, HumanFeedbackPending):
+        raise Parked
+    return output_text(done)
+
+
+def _crewed(crew: Crew | None) -> Crewed:
+    if crew is None:
+        return Crewed({})
+    tasks = {}
+    for place, task in enumerate(crew.tasks):
+        agent = (getattr(task.agent, "role", "") or "").strip()
+        tasks[str(task.id)] = Task(f"task-{place + 1}", task.name or title(task.description), agent, place)
+    managed = crew.process.value == "hierarchical"
+    return Crewed(tasks, (lambda: crew.manager_agent) if managed else None)
+
+
+def _names(made: Made, inputs: dict[str, Any]) -> dict[str, str]:
+    """From roles to names: with their placeholders, and filled."""
+    names = dict(made.names)
+    for role, name in made.names.items():
+        filled = role
+        for key, value in inputs.items():
+            filled = filled.replace("{" + key + "}", str(value))
+        names[filled.strip()] = name
+    return names
+
+

@@ -1,0 +1,236 @@
+"""Where a crew or a flow asks people: reviews of a task, feedback on a flow's method, questions of a flow, and tools that need to be allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from crewai.agents.agent_executor import AgentExecutor
+from crewai.agents.parser import AgentFinish
+from crewai.core.providers.human_input import SyncHumanInputProvider, set_provider
+from crewai.flow.async_feedback.types import HumanFeedbackPending, PendingFeedbackContext
+from crewai.flow.flow_config import flow_config
+from crewai.flow.persistence.base import FlowPersistence
+from crewai.hooks import register_after_tool_call_hook, register_before_llm_call_hook, register_before_tool_call_hook
+from crewai.utilities.string_utils import sanitize_tool_name
+from pydantic import BaseModel, PrivateAttr
+
+from ...worker import events, values
+from ...worker.past import CHECKPOINT
+from ...worker.run import Answer, Parked, RunBase
+from .sink import Sink
+
+#: What a question shows of an answer; what is longer is cut, and told so.
+BODY_BYTES = 32 << 10
+#: The largest state of a flow that a run's log keeps.
+STATE_BYTES = 160 << 10
+CUT = "bytes more were left out]"
+AGAIN = "It is not good enough."
+
+
+class Reviews(SyncHumanInputProvider):
+    """`human_input=True`: a person looks at a task's answer; their words go back to the agent, who answers again."""
+
+    def __init__(self, run: RunBase) -> None:
+        self._run = run
+
+    def handle_feedback(self, formatted_answer: Any, context: Any) -> Any:
+        """Asks until a person is content."""
+        answer = formatted_answer
+        while (words := self._feedback(answer, context)) is not None:
+            context.messages.append(context._format_feedback_message(words))
+            answer = context._invoke_loop()
+        context.ask_for_human_input = False
+        return answer
+
+    async def handle_feedback_async(self, formatted_answer: Any, context: Any) -> Any:
+        """The same, for crews that are kicked off async."""
+        answer = formatted_answer
+        while (words := await asyncio.to_thread(self._feedback, answer, context)) is not None:
+            context.messages.append(context._format_feedback_message(words))
+            answer = await context._ainvoke_loop()
+        context.ask_for_human_input = False
+        return answer
+
+    def _feedback(self, answer: Any, context: Any) -> str | None:
+        said = self._run.question(review(task_name(context.task), self._get_output_string(answer)))
+        return None if said == "approve" else said.comment or AGAIN
+
+
+def task_name(task: Any) -> str:
+    """What a task is called in a question."""
+    from .sink import title
+
+    return (getattr(task, "name", None) or title(getattr(task, "description", "") or "")).strip() or "the task"
+
+
+def review(name: str, output: str) -> dict[str, Any]:
+    """The question whether an answer is good."""
+    return {"kind": "review", "title": f'Is "{name}" done well?', "body": values.text(output, BODY_BYTES)}
+
+
+def replay_reviews(run: RunBase) -> None:
+    """Lets a task whose answer people have looked at go on from that answer: what was approved is what is handed in, not another try."""
+    waiting: dict[str, list[str]] = {}
+    for row in run.past.approvals.values():
+        if row["kind"] == "review" and row["status"] != "pending" and not row["body"].endswith(CUT):
+            waiting.setdefault(row["title"], []).append(row["body"])
+    if not waiting:
+        return
+
+    def answered(executor: Any) -> AgentFinish | None:
+        if executor.task is None or not executor.task.human_input:
+            return None
+        bodies = waiting.get(review(task_name(executor.task), "")["title"])
+        if not bodies:
+            return None
+        output = bodies.pop(0)
+        executor.state.messages.append({"role": "assistant", "content": output})
+        finish = AgentFinish(thought="", output=output, text=output)
+        executor.state.current_answer, executor.state.is_finished = finish, True
+        return finish
+
+    kickoff, kickoff_async = AgentExecutor.kickoff, AgentExecutor.kickoff_async
+
+    def replayed(self: Any, *args: Any, **more: Any) -> Any:
+        return answered(self) or kickoff(self, *args, **more)
+
+    async def replayed_async(self: Any, *args: Any, **more: Any) -> Any:
+        return answered(self) or await kickoff_async(self, *args, **more)
+
+    AgentExecutor.kickoff = replayed  # type: ignore[method-assign]
+    AgentExecutor.kickoff_async = replayed_async  # type: ignore[method-assign]
+
+
+class Feedback:
+    """`@human_feedback` and `Flow.ask()`."""
+
+    def __init__(self, run: RunBase) -> None:
+        self._run = run
+
+    def request_feedback(self, context: PendingFeedbackContext, flow: Any) -> str:
+        """Asks for feedback on a method's result; when that takes long, the flow is put away with its state."""
+        del flow
+        try:
+            return feedback_of(self._run.question(feedback_question(context)), context)
+        except Parked:
+            raise HumanFeedbackPending(context=context) from None
+
+    def request_input(self, message: str, flow: Any, metadata: dict[str, Any] | None = None) -> str | None:
+        """Asks for a text."""
+        del flow, metadata
+        schema = {"type": "string"}
+        said = self._run.question({"kind": "input", "title": values.text(message, 200), "body": message, "schema": schema})
+        return str(said.value) if said == "answer" else None
+
+
+def feedback_question(context: PendingFeedbackContext) -> dict[str, Any]:
+    """The question behind `@human_feedback`: a review, or where the flow goes on by the answer, words."""
+    body = values.text(str(getattr(context.method_output, "raw", context.method_output)), BODY_BYTES)
+    asked: dict[str, Any] = {"kind": "review", "title": values.text(context.message, 200), "body": body}
+    if context.emit:
+        outcomes = ", ".join(context.emit)
+        asked |= {"kind": "input", "schema": {"type": "string", "description": f"Leads to one of: {outcomes}"}}
+    return asked
+
+
+def feedback_of(said: Answer, context: PendingFeedbackContext) -> str:
+    """What the flow hears of an answer."""
+    if said == "answer":
+        return str(said.value)
+    if said == "approve":
+        return said.comment or ""
+    return said.comment or ((context.default_outcome or "") if context.emit else AGAIN)
+
+
+class LogPersistence(FlowPersistence):
+    """Keeps a flow that waits for people in its run's own log."""
+
+    persistence_type: str = "crewline"
+    _run: Any = PrivateAttr(default=None)
+
+    @classmethod
+    def of(cls, run: RunBase) -> LogPersistence:
+        """The persistence of this run."""
+        made = cls()
+        made._run = run
+        return made
+
+    def init_db(self) -> None:
+        """There is none: the server keeps the log."""
+
+    def save_state(self, flow_uuid: str, method_name: str, state_data: dict[str, Any] | BaseModel) -> None:
+        """A method's state is not kept: only a flow that is put away goes on from where it was."""
+
+    def load_state(self, flow_uuid: str) -> dict[str, Any] | None:
+        """There is none."""
+        return None
+
+    def save_pending_feedback(self, flow_uuid: str, context: PendingFeedbackContext, state_data: dict[str, Any] | BaseModel) -> None:
+        """Writes where the flow stands."""
+        state = state_data.model_dump(mode="json") if isinstance(state_data, BaseModel) else state_data
+        data = json.dumps({"flow": flow_uuid, "context": context.to_dict(), "state": values.json_value(state)})
+        if len(data) > STATE_BYTES:
+            self._run.log("the flow's state is too large to be kept: after the answer it begins anew", "warn", bytes=len(data))
+            return
+        # As it is: the log's own cut would tear it apart.
+        self._run.emit({**events.log("debug", CHECKPOINT), "fields": {"data": data}})
+
+    def load_pending_feedback(self, flow_uuid: str) -> tuple[dict[str, Any], PendingFeedbackContext] | None:
+        """Reads it again."""
+        kept = kept_flow(self._run)
+        if kept is None or kept["flow"] != flow_uuid:
+            return None
+        return kept["state"], PendingFeedbackContext.from_dict(kept["context"])
+
+
+def kept_flow(run: RunBase) -> dict[str, Any] | None:
+    """Where the flow stood when it was put away."""
+    kept: dict[str, Any] | None = json.loads(run.past.checkpoint) if run.past.checkpoint else None
+    return kept
+
+
+def listen(run: RunBase, sink: Sink, approve: list[str]) -> None:
+    """Puts people where CrewAI would read a terminal."""
+    set_provider(Reviews(run))
+    feedback = Feedback(run)
+    flow_config.hitl_provider = feedback
+    flow_config.input_provider = feedback
+    named = {sanitize_tool_name(name) for name in approve}
+
+    def allowed(context: Any) -> bool | None:
+        if "*" not in approve and sanitize_tool_name(context.tool_name) not in named:
+            return None
+        agent = sink.agent(getattr(context.agent, "role", None))
+        said = run.question(
+            {
+                "kind": "tool",
+                "title": f"May {agent} call {context.tool_name}?",
+                "body": f'It is for "{task_name(context.task)}".',
+                "tool": context.tool_name,
+                "arguments": dict(context.tool_input),
+            }
+        )
+        if said == "approve":
+            if isinstance(said.arguments, dict):
+                context.tool_input.clear()
+                context.tool_input.update(said.arguments)
+            return None
+        why = "a person did not allow this call" + (f": {said.comment}" if said.comment else "")
+        context.tool_input["__refused__"] = why
+        sink.refuse(why)
+        return False
+
+    def refused(context: Any) -> str | None:
+        # The agent reads why, instead of that a hook blocked it.
+        why: str | None = context.tool_input.pop("__refused__", None)
+        return why
+
+    def steered(context: Any) -> None:
+        for steer in run.steers:
+            context.messages.append({"role": "user", "content": str(steer)})
+
+    register_before_tool_call_hook(allowed)
+    register_after_tool_call_hook(refused)
+    register_before_llm_call_hook(steered)

@@ -1,0 +1,57 @@
+"""Values on their way into a run's log: whatever a framework hands over becomes what the protocol can carry, and fits its limits."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+#: The longest text that one event carries: an event is at most 256 KiB.
+TEXT_BYTES = 128 << 10
+#: How deep a value may be nested; the protocol allows 32 with the frame around it.
+DEPTH = 24
+#: Integers beyond this are no integers to a browser.
+INTEGER = 2**53 - 1
+
+
+def text(value: object, limit: int = TEXT_BYTES) -> str:
+    """A text without what the protocol forbids (U+0000, lone surrogates), cut at `limit` bytes with a note that says so."""
+    words = value if isinstance(value, str) else str(value)
+    if "\0" in words:
+        words = words.replace("\0", "\\x00")
+    data = words.encode("utf-8", "backslashreplace")
+    if len(data) <= limit:
+        return data.decode()
+    return data[:limit].decode("utf-8", "ignore") + f"\n… [{len(data) - limit} bytes more were left out]"
+
+
+def json_value(value: Any, depth: int = DEPTH) -> Any:
+    """A value as JSON knows it. What is none, nested too deep or not finite is told as text."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if -INTEGER <= value <= INTEGER else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, str):
+        return text(value)
+    if depth == 0:
+        return text(repr(value), 1024)
+    if isinstance(value, Mapping):
+        return {text(key, 1024): json_value(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [json_value(item, depth - 1) for item in value]
+    dump = getattr(value, "model_dump", None)
+    if callable(dump):
+        return json_value(dump(mode="json"), depth - 1)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return json_value(dataclasses.asdict(value), depth - 1)
+    return text(value)
+
+
+def bounded(value: Any) -> Any:
+    """A JSON value that fits an event: one that is too large is told as text, cut."""
+    clean = json_value(value)
+    told = clean if isinstance(clean, str) else repr(clean)
+    return clean if len(told) <= TEXT_BYTES // 2 else text(told, TEXT_BYTES // 2)
