@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from . import events
+from .link import Gone
 from .run import Answer, AsyncRun, Run, RunCancelled, RunFailed, Steer
+from .worker import Worker
 
-__all__ = ["Answer", "AsyncRun", "Run", "RunCancelled", "RunFailed", "Steer", "events"]
+__all__ = ["Answer", "AsyncRun", "Gone", "Run", "RunCancelled", "RunFailed", "Steer", "Worker", "events"]

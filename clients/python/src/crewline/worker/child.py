@@ -84,6 +84,8 @@ def _execute(job: dict[str, Any], pipe: Pipe) -> dict[str, Any]:
             return {"status": "cancelled"}
         if isinstance(error, Parked):
             return {"status": "parked"}
+        trace = "".join(traceback.format_exception(error))
+        pipe.send({"op": "event", "event": events.log("error", trace[-12000:], {"stream": "traceback"})})
         return {"status": "failed", "fault": told(error)}
 
 
@@ -190,5 +192,4 @@ def told(error: BaseException) -> dict[str, Any]:
         message += f" ({os.path.basename(own[-1].filename)}, line {own[-1].lineno}, in {own[-1].name})"
     if isinstance(error, SystemExit):
         message = f"the crew ended its own process with {error.code!r}"
-    traceback.print_exception(error)
     return events.fault("internal", message)

@@ -133,7 +133,8 @@ class Children:
         if self._control is not None and self._server is not None and self._server.poll() is None:
             return self._control
         here, there = socket.socketpair()
-        command = [sys.executable, "-m", "crewline.worker.forkserver", str(there.fileno()), os.getcwd(), *self._preload]
+        begin = "from crewline.worker.forkserver import main; main()"
+        command = [sys.executable, "-c", begin, str(there.fileno()), os.getcwd(), *self._preload]
         environment = {**os.environ, **self._environment, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
         self._server = subprocess.Popen(command, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
         there.close()

@@ -23,7 +23,7 @@ FORKED, ENDED = b"F", b"E"
 
 
 def main() -> NoReturn:
-    """Serves until its supervisor hangs up: `python -m crewline.worker.forkserver FD PATH MODULE…`."""
+    """Serves until its supervisor hangs up; given a socket's descriptor, a path to import from, and modules."""
     control = socket.socket(fileno=int(sys.argv[1]))
     sys.path.insert(0, sys.argv[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -106,7 +106,3 @@ def _read(descriptor: int) -> bytes:
         return os.read(descriptor, 4096)
     except BlockingIOError:
         return b""
-
-
-if __name__ == "__main__":
-    main()

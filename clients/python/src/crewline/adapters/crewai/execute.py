@@ -6,6 +6,7 @@ from typing import Any
 
 from crewai import Crew
 from crewai.events.stream_context import add_stream_sink
+from crewai.events.utils.console_formatter import set_suppress_console_output
 from crewai.flow.async_feedback.types import HumanFeedbackPending
 from crewai.tasks.task_output import TaskOutput
 
@@ -21,6 +22,8 @@ def execute(run: RunBase, target: Any, *, approve: list[str]) -> str:
     crew = made.made if isinstance(made.made, Crew) else None
     sink = Sink(run, _names(made, run.inputs), _crewed(crew), root=type(made.made).__name__ if crew is None else run.crew)
     add_stream_sink(sink)
+    # The run's events tell what CrewAI would draw on a terminal.
+    set_suppress_console_output(True)
     people.listen(run, sink, approve)
     people.replay_reviews(run)
     output = _flow(run, made.made) if crew is None else _crew(run, crew, sink)
@@ -35,7 +38,6 @@ def _crew(run: RunBase, crew: Crew, sink: Sink) -> str:
         fields = [{"path": f"inputs.{name}", "code": "required", "message": "the crew has a placeholder of this name"} for name in missing]
         raise RunFailed("invalid", f"the crew wants {named}, which its inputs do not have", fields=fields)
     quiet(crew)
-
     begun = False
     for task in crew.tasks:
         known = sink.crew.tasks[str(task.id)]
@@ -63,7 +65,7 @@ def _crew(run: RunBase, crew: Crew, sink: Sink) -> str:
 
 
 def quiet(crew: Crew) -> None:
-    """Lets models stream, and nothing be printed that the run's events tell."""
+    """Lets models stream, and keeps CrewAI from sending traces away or drawing panels."""
     crew.verbose = crew.tracing = False
     crew.stream = False
     for agent in [*crew.agents, *([crew.manager_agent] if crew.manager_agent else [])]:

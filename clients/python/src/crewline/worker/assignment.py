@@ -1,0 +1,318 @@
+"""A run that this worker executes under a lease: from being assigned to being ended, put away, given back, or lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+import uuid
+from collections import deque
+from typing import Any, Literal
+
+from . import events, printed, values
+from .children import Child, Children
+from .link import Link, Refused
+from .past import Past
+from .served import Served, Settings
+from .window import Window
+
+log = logging.getLogger("crewline.worker")
+
+#: What a worker hears of its run.
+HEARD = ["run.cancel_requested", "steer.received", "approval.answered"]
+#: Faults after which the same request may go through.
+PASSING = {"unavailable", "internal", "timeout", "rate_limited", "too_many", "disconnected"}
+PAGE = 500
+OUTPUT_BYTES = 128 << 10
+
+
+class Assignment:
+    """One lease."""
+
+    def __init__(self, lease: dict[str, Any], served: Served | None, link: Link, children: Children, settings: Settings) -> None:
+        self.lease = lease
+        self.run_id: str = lease["run_id"]
+        self.epoch: int = lease["epoch"]
+        self._served = served
+        self._link = link
+        self._children = children
+        self._settings = settings
+        self._wake = asyncio.Event()
+        self.window = Window(self._wake)
+        self._child: Child | None = None
+        self._asks: deque[tuple[int, dict[str, Any]]] = deque()
+        self._questions: dict[str, int] = {}
+        self._answered: dict[str, dict[str, Any]] = {}
+        self._ending: dict[str, Any] | None = None
+        self._cancelling = False
+        self.lost = False
+        self._released = False
+        self._lifting: asyncio.Future[None] | None = None
+
+    @property
+    def held(self) -> dict[str, Any]:
+        """As the server is told what is held."""
+        return {"run_id": self.run_id, "lease_epoch": self.epoch}
+
+    # From outside.
+
+    def lose(self) -> None:
+        """The lease is someone else's, or gone: the crew stops where it is, and nothing more is told."""
+        if not self.lost:
+            self.lost = True
+            self._wake.set()
+            self._lifting = asyncio.ensure_future(self.window.lift())
+            if self._child is not None:
+                self._child.kill()
+
+    async def cancel(self, mode: Literal["graceful", "now"]) -> None:
+        """A person asked for the run's end."""
+        self._cancelling = True
+        await self.window.lift()
+        if self._child is not None:
+            self._child.cancel(mode)
+
+    async def release(self) -> None:
+        """Gives the run back: another worker begins where its log ends."""
+        self._released = True
+        await self.window.lift()
+        if self._child is not None:
+            self._child.kill()
+
+    # From beginning to end.
+
+    async def execute(self) -> None:
+        """Executes the run, and tells how it ended."""
+        beside: list[asyncio.Task[Any]] = []
+        try:
+            past, head = await self._read_past()
+            sender = asyncio.ensure_future(self._send())
+            beside.append(sender)
+            if self.lost:
+                return
+            if past.cancel is not None:
+                self._end("cancelled")
+            elif self._served is None:
+                crew = self.lease["crew"]
+                self._end("failed", fault=events.fault("not_found", f"the worker {self._settings.name} does not serve the crew `{crew}`"))
+            else:
+                beside.append(asyncio.ensure_future(self._hear(head)))
+                await self._work(self._served, past)
+            await sender
+        except Refused as refused:
+            log.warning("run %s was not carried on: %s", self.run_id, refused)
+            self.lose()
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            if self._child is not None:
+                self._child.kill()
+                await self._child.cleared()
+
+    async def _read_past(self) -> tuple[Past, int]:
+        past, at, head = Past(), 0, int(self.lease.get("history_head", 0))
+        while at < head:
+            page = await self._call("run.events", {"id": self.run_id, "from": at, "limit": PAGE})
+            if not page["items"]:
+                break
+            past.take(item["event"] for item in page["items"])
+            at = page["items"][-1]["offset"]
+        return past, max(at, head)
+
+    async def _work(self, served: Served, past: Past) -> None:
+        job = {
+            "op": "run",
+            "kind": served.kind,
+            "target": served.target,
+            "approve": served.approve,
+            "run_id": self.run_id,
+            "attempt": self.lease["attempt"],
+            "crew": self.lease["crew"],
+            "inputs": self.lease["inputs"],
+            "past": past.told(),
+            "hot_seconds": self._settings.hot_seconds,
+        }
+        try:
+            child = self._child = await self._children.start(job)
+        except (OSError, ChildProcessError) as error:
+            self._end("failed", fault=events.fault("internal", f"the worker could not start a process for the run: {error}"))
+            return
+        if self.lost or self._released:
+            child.kill()
+        elif self._cancelling:
+            child.cancel()
+        said = [
+            asyncio.ensure_future(printed.told(child.output, "stdout", "info", self.window.add)),
+            asyncio.ensure_future(printed.told(child.errors, "stderr", "warn", self.window.add)),
+        ]
+        try:
+            end = await self._listen(child)
+            status = await child.cleared()
+            # Everything that could still write there has ended with it.
+            await asyncio.gather(*said)
+        finally:
+            for task in said:
+                task.cancel()
+        self._conclude(end, status)
+
+    async def _listen(self, child: Child) -> dict[str, Any] | None:
+        """Takes what the run's process says, until it says how it ended, or is gone. Reading waits for room: that holds the crew back."""
+        while (told := await child.line.receive()) is not None:
+            if told["op"] == "event":
+                await self.window.add(told["event"])
+            elif told["op"] == "ask":
+                self._asks.append((self.window.last, told))
+                self._wake.set()
+            else:
+                end: dict[str, Any] = told
+                return end
+        return None
+
+    def _conclude(self, end: dict[str, Any] | None, status: int) -> None:
+        if self._released and (end is None or end["status"] != "succeeded"):
+            self._end("released")
+        elif end is not None:
+            output = values.text(end["output"], OUTPUT_BYTES) if end.get("output") is not None else None
+            self._end(end["status"], output=output, fault=end.get("fault"))
+        elif self._cancelling:
+            self._end("cancelled")
+        else:
+            self._end("failed", fault=events.fault("internal", died(status)))
+
+    def _end(self, status: str, **more: Any) -> None:
+        self._ending = {"status": status, **{name: value for name, value in more.items() if value is not None}}
+        self._wake.set()
+
+    # What people say.
+
+    async def _hear(self, head: int) -> None:
+        async for event in self._link.follow(self.run_id, head, HEARD):
+            if event["type"] == "run.cancel_requested":
+                await self.cancel(event["mode"])
+            elif event["type"] == "steer.received" and self._child is not None:
+                self._child.line.send({"op": "steer", "steer_id": event["steer_id"], "text": event["text"]})
+            elif event["type"] == "approval.answered":
+                self._answer(event["approval"])
+
+    def _answer(self, row: dict[str, Any]) -> None:
+        number = self._questions.pop(row["id"], None)
+        if number is None:
+            # It was answered before the server's reply to the question was read.
+            self._answered[row["id"]] = row
+        elif self._child is not None:
+            self._child.line.send({"op": "answer", "n": number, "approval": row})
+
+    # What the server is told, in order.
+
+    async def _send(self) -> None:
+        try:
+            await self._send_all()
+        except BaseException:
+            # Nobody tells the server any more what the crew does: it must not wait for room.
+            self.lose()
+            raise
+
+    async def _send_all(self) -> None:
+        while not self.lost:
+            if self._asks and self.window.stored >= self._asks[0][0]:
+                await self._ask(self._asks.popleft()[1])
+            elif (batch := self.window.batch()) is not None:
+                await self._append(*batch)
+            elif self._ending is not None and not self._asks:
+                await self._finish(self._ending)
+                return
+            else:
+                self._wake.clear()
+                await self._wake.wait()
+
+    async def _append(self, seq: int, batch: list[events.Event]) -> None:
+        try:
+            reply = await self._call("run.append", {**self.held, "seq": seq, "events": batch})
+            await self.window.acknowledge(reply["seq"])
+        except Refused as refused:
+            if refused.code != "invalid" and refused.code != "too_large":
+                raise
+            # What the server can't read now it can't read later either: the run ends, and says so.
+            log.error("run %s: the server refused its events: %s", self.run_id, refused)
+            await self.window.lift()
+            await self.window.acknowledge(self.window.last)
+            await self._give_up(f"the server refused what the run told of itself: {refused}")
+
+    async def _give_up(self, message: str) -> None:
+        if self._child is not None:
+            self._child.kill()
+        await self._call("run.finish", {**self.held, "status": "failed", "fault": events.fault("internal", message)})
+        self.lost = True
+
+    async def _ask(self, told: dict[str, Any]) -> None:
+        known = told["known"]
+        try:
+            if known is None:
+                row = await self._call("approval.request", {**self.held, **told["asked"]}, key=True)
+            else:
+                row = {"id": known, "status": "pending"}
+        except Refused as refused:
+            if refused.code == "lease_lost" or self._child is None:
+                raise
+            self._child.line.send({"op": "answer", "n": told["n"], "fault": refused.fault})
+            return
+        self._questions[row["id"]] = told["n"]
+        answered = self._answered.pop(row["id"], None)
+        if answered is not None:
+            self._answer(answered)
+
+    async def _finish(self, ending: dict[str, Any]) -> None:
+        if ending["status"] == "parked":
+            try:
+                await self._call("run.park", self.held)
+                return
+            except Refused as refused:
+                if refused.code != "conflict":
+                    raise
+                # Somebody has just answered: it is begun again at once.
+                ending = {"status": "released"}
+        if ending["status"] == "released":
+            await self._call("run.release", self.held)
+        else:
+            await self._call("run.finish", {**self.held, **ending})
+
+    async def _call(self, op: str, body: dict[str, Any], key: bool = False) -> Any:
+        """Asks until there is an answer; a fault that passes is waited for."""
+        made = new_key() if key else None
+        wait = 0.2
+        while True:
+            try:
+                return await self._link.call(op, body, made)
+            except Refused as refused:
+                if refused.code not in PASSING or self.lost:
+                    raise
+                log.info("run %s: %s: %s; trying again", self.run_id, op, refused)
+                await asyncio.sleep(refused.fault.get("retry_after_ms", wait * 1000) / 1000)
+                wait = min(wait * 2, 10)
+
+
+def new_key() -> str:
+    """A UUIDv7, as keys of mutations are."""
+    data = (time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10)
+    number = int.from_bytes(data, "big") & ~(0xF << 76) | (0x7 << 76)
+    return str(uuid.UUID(int=number & ~(0x3 << 62) | (0x2 << 62)))
+
+
+def died(status: int) -> str:
+    """Why a process ended that said nothing, for whoever started the run."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        with contextlib.suppress(ValueError):
+            name = signal.Signals(number).name
+            hint = {
+                "SIGSEGV": "native code that the crew uses has crashed; the run's log may say where",
+                "SIGKILL": "something outside ended it; when memory runs out the system does that",
+                "SIGABRT": "native code that the crew uses gave up; the run's log may say why",
+            }.get(name, "")
+            return f"the run's process was ended by {name}" + (f": {hint}" if hint else "")
+        return f"the run's process was ended by signal {number}"
+    return f"the crew ended its own process with exit code {os.WEXITSTATUS(status)} before it was done"

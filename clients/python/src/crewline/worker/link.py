@@ -1,0 +1,44 @@
+"""What a worker needs of its connection to the server, and no more: a client that connects again by itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+
+class Refused(Exception):
+    """The server's fault to a request."""
+
+    def __init__(self, fault: dict[str, Any]) -> None:
+        super().__init__(fault.get("message", fault.get("code", "")))
+        self.fault = fault
+        self.code: str = fault.get("code", "internal")
+        self.reason: str | None = fault.get("reason")
+
+
+class Gone(Exception):
+    """The connection has ended for good; the message says why and what to do."""
+
+
+class Link(Protocol):
+    """The connection. Calls wait for it while it is away; they raise `Refused` for a fault and `Gone` when it has ended for good."""
+
+    async def connected(self, after: int) -> int:
+        """Waits for a connection later than the one with this number; gives its number, from 1."""
+        ...
+
+    async def call(self, op: str, body: dict[str, Any], key: str | None = None) -> Any:
+        """Asks for an operation. It is sent again after a new connection, with the same key."""
+        ...
+
+    def rows(self, op: str, body: dict[str, Any]) -> AsyncIterator[list[dict[str, Any]]]:
+        """A list that stays true: all of it, whenever it has changed."""
+        ...
+
+    def follow(self, run_id: str, after: int, only: list[str]) -> AsyncIterator[dict[str, Any]]:
+        """A run's events of these types with offsets above `after`, as they come."""
+        ...
+
+    async def close(self) -> None:
+        """Leaves."""
+        ...

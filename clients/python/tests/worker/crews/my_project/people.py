@@ -1,0 +1,154 @@
+"""Crews and flows that ask people, hand work on, and do several things at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crewai import Agent, Crew, Process, Task
+from crewai.flow.flow import Flow, listen, router, start
+from crewai.flow.human_feedback import human_feedback
+from crewai.tools import tool
+from pydantic import BaseModel
+
+from .crew import ResearchCrew, model
+
+CALLS: list[str] = []
+
+
+def reviewed() -> Crew:
+    """The research crew, whose report a person looks at."""
+    crew: Crew = ResearchCrew().crew()
+    crew.tasks[1].human_input = True
+    return crew
+
+
+def hierarchical() -> Crew:
+    """A manager who hands work to a writer."""
+    arguments = '{"task": "Write @@say the handed over report@@", "context": "none", "coworker": "Writer"}'
+    writer = Agent(role="Writer\n", goal="Write", backstory="Writes.", llm=model())
+    task = Task(
+        name="report",
+        description=f"Get {{topic}} done. @@say managed@@ @@tool delegate_work_to_coworker {arguments}@@",
+        expected_output="A report",
+    )
+    return Crew(agents=[writer], tasks=[task], process=Process.hierarchical, manager_llm=model())
+
+
+@tool("send_email")
+def send_email(to: str) -> str:
+    """Send an e-mail."""
+    return f"sent to {to}"
+
+
+@tool("broken")
+def broken(to: str) -> str:
+    """A tool that fails."""
+    raise ValueError(f"no route to {to}")
+
+
+def mailing(tool_name: str = "send_email") -> Crew:
+    """A crew whose tool is to be allowed."""
+    agent = Agent(role="Clerk", goal="Send", backstory="Sends.", llm=model(), tools=[send_email, broken])
+    first = Task(name="draft", description="Draft. @@say the draft@@", expected_output="A draft", agent=agent)
+    second = Task(
+        name="send", description=f'Send. @@tool {tool_name} {{"to": "ada@example.com"}}@@ @@say all done@@', expected_output="-", agent=agent, context=[]
+    )
+    return Crew(agents=[agent], tasks=[first, second])
+
+
+def failing_tool() -> Crew:
+    """A crew whose tool fails."""
+    return mailing("broken")
+
+
+def slow() -> Crew:
+    """A crew whose model speaks slowly and long."""
+    agent = Agent(role="Speaker", goal="Speak", backstory="Speaks.", llm=model("fake-slow"))
+    words = " ".join(f"word{number}" for number in range(2000))
+    return Crew(agents=[agent], tasks=[Task(name="speak", description=f"@@say {words}@@", expected_output="Words", agent=agent)])
+
+
+def stuck() -> Crew:
+    """A crew whose model never answers."""
+    agent = Agent(role="Waiter", goal="Wait", backstory="Waits.", llm=model("fake-stuck"))
+    return Crew(agents=[agent], tasks=[Task(name="wait", description="Wait.", expected_output="-", agent=agent)])
+
+
+def side_by_side() -> Crew:
+    """Two tasks at once, then one."""
+    agents = [Agent(role=f"Agent {name}", goal="Speak", backstory="Speaks.", llm=model()) for name in "ABC"]
+    tasks = [
+        Task(name=f"task_{name}", description=f"@@say said by {name}@@", expected_output="-", agent=agent, async_execution=name != "C", context=[])
+        for name, agent in zip("ABC", agents, strict=True)
+    ]
+    tasks[2].context = tasks[:2]
+    return Crew(agents=agents, tasks=tasks)
+
+
+class Draft(BaseModel):
+    """What the flow works on."""
+
+    topic: str = "nothing"
+    text: str = ""
+    sent: bool = False
+
+
+class WritingFlow(Flow[Draft]):
+    """Drafts with a crew, and sends."""
+
+    @start()
+    def draft(self) -> str:
+        agent = Agent(role="Writer\n", goal="Write", backstory="Writes.", llm=model())
+        task = Task(name="write", description=f"@@say about {self.state.topic}@@", expected_output="-", agent=agent)
+        self.state.text = str(Crew(agents=[agent], tasks=[task]).kickoff().raw)
+        return self.state.text
+
+    @listen(draft)
+    def send(self, text: str) -> str:
+        self.state.sent = True
+        return f"sent: {text}"
+
+
+class ReviewedFlow(Flow[Draft]):
+    """A person looks at the draft before it is sent."""
+
+    @start()
+    @human_feedback(message="Is the draft good?")
+    def draft(self) -> str:
+        CALLS.append("draft")
+        print("drafting")
+        self.state.text = f"about {self.state.topic}"
+        return self.state.text
+
+    @listen(draft)
+    def send(self, result: Any) -> str:
+        return f"sent: {self.state.text}; {result.feedback}"
+
+
+class RoutedFlow(Flow[Draft]):
+    """Goes on by what a person answers."""
+
+    @start()
+    @human_feedback(message="Publish?", emit=["publish", "drop"], llm=model(), default_outcome="drop")
+    def draft(self) -> str:
+        return "@@say publish@@"
+
+    @listen("publish")
+    def published(self) -> str:
+        return "published"
+
+    @listen("drop")
+    def dropped(self) -> str:
+        return "dropped"
+
+
+class AskingFlow(Flow[Draft]):
+    """Asks for words in the middle of a method."""
+
+    @start()
+    def ask_name(self) -> str:
+        return f"Hello {self.ask('What is your name?')}"
+
+    @router(ask_name)
+    def done(self) -> str:
+        return "done"
