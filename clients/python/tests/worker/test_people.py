@@ -1,0 +1,183 @@
+"""Where crews, flows and agents ask people: answered while they wait, and after they were put away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fake_llm import FakeLLM, words
+from recorder import Recorded, Recorder
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+INPUTS = {"topic": "Rust", "year": 2026}
+PEOPLE = "my_project.people:"
+
+
+def approve(_: dict[str, Any]) -> dict[str, Any]:
+    return {"verdict": "approve"}
+
+
+async def parked(recorder: Recorder, target: str, inputs: dict[str, Any] | None = None, **more: Any) -> Recorded:
+    """A run that nobody has answered, put away."""
+    recorded = await recorder.run("crew", PEOPLE + target, inputs, **more)
+    assert recorded.end == {"status": "parked"}
+    return recorded
+
+
+async def test_a_review_is_answered_while_the_crew_waits(recorder: Recorder) -> None:
+    def answers(row: dict[str, Any]) -> dict[str, Any]:
+        return {"verdict": "reject", "comment": "make it shorter"} if len(row["body"]) > 12 and "revised" not in row["body"] else approve(row)
+
+    recorded = await recorder.run("crew", PEOPLE + "reviewed", INPUTS, answers=answers, hot_seconds=60)
+    assert recorded.end is not None and recorded.end["status"] == "succeeded"
+    assert [(row["kind"], row["title"]) for row in recorded.asked] == [("review", 'Is "write_task" done well?')] * 2
+    assert recorded.asked[0]["body"] == "Rust streams well"
+    assert recorded.asked[1]["body"] == "revised(make it shorter)"
+    assert recorded.of("task.finished")[1]["output"] == "revised(make it shorter)"
+
+
+async def test_a_review_that_is_put_away_hands_in_what_was_approved_without_asking_the_model_again(recorder: Recorder, fake_llm: FakeLLM) -> None:
+    recorded = await parked(recorder, "reviewed", INPUTS)
+    before = len(fake_llm.requests)
+    recorder.answer(recorded, recorded.asked[0], {"verdict": "approve"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "reviewed", INPUTS)
+    assert recorded.end == {"status": "succeeded", "output": "The report is fine and ready to ship"}
+    assert len(recorded.asked) == 1
+    # Only the third task's call: the first is a checkpoint, the second was approved.
+    assert len(fake_llm.requests) == before + 1
+    assert [event["task"] for event in recorded.of("task.started")] == ["task-1", "task-2", "task-3"]
+    assert [(event["task"], event["output"]) for event in recorded.of("task.finished")][1] == ("task-2", "Rust streams well")
+    assert recorded.of("progress.reported")[-1]["fraction"] == 1.0
+    parts = [event["part"] for event in recorded.of("text.started")]
+    assert len(set(parts)) == len(parts)
+
+
+async def test_words_that_come_after_it_was_put_away_reach_the_agent_with_its_answer(recorder: Recorder, fake_llm: FakeLLM) -> None:
+    recorded = await parked(recorder, "reviewed", INPUTS)
+    recorder.answer(recorded, recorded.asked[0], {"verdict": "reject", "comment": "name sources"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "reviewed", INPUTS)
+    assert recorded.end == {"status": "parked"}
+    said = [(message["role"], words(message)) for message in fake_llm.requests[-1]["messages"]]
+    assert ("assistant", "Rust streams well") in said
+    assert "name sources" in said[-1][1]
+    assert recorded.asked[1]["body"] == "revised(name sources)"
+    recorder.answer(recorded, recorded.asked[1], {"verdict": "approve"})
+    before = len(fake_llm.requests)
+    await recorder.go_on(recorded, "crew", PEOPLE + "reviewed", INPUTS)
+    assert recorded.end is not None and recorded.end["status"] == "succeeded"
+    assert len(fake_llm.requests) == before + 1
+    assert recorded.of("task.finished")[1]["output"] == "revised(name sources)"
+
+
+async def test_a_tool_is_called_only_when_it_was_allowed_and_with_the_arguments_that_were(recorder: Recorder) -> None:
+    def answers(row: dict[str, Any]) -> dict[str, Any]:
+        return {"verdict": "approve", "arguments": {"to": "bob@example.com"}}
+
+    recorded = await recorder.run("crew", PEOPLE + "mailing", answers=answers, approve=["send_email"], hot_seconds=60)
+    assert recorded.end == {"status": "succeeded", "output": "all done"}
+    row = recorded.asked[0]
+    assert (row["kind"], row["tool"], row["arguments"]) == ("tool", "send_email", {"to": "ada@example.com"})
+    assert recorded.of("tool.finished")[0]["output"] == "sent to bob@example.com"
+
+
+async def test_a_tool_that_was_not_allowed_is_not_called_and_the_agent_reads_why(recorder: Recorder, fake_llm: FakeLLM) -> None:
+    def answers(row: dict[str, Any]) -> dict[str, Any]:
+        return {"verdict": "reject", "comment": "not her"}
+
+    recorded = await recorder.run("crew", PEOPLE + "mailing", answers=answers, approve=["*"], hot_seconds=60)
+    assert recorded.end is not None and recorded.end["status"] == "succeeded"
+    assert not recorded.of("tool.finished")
+    fault = recorded.of("tool.failed")[0]["fault"]
+    assert (fault["code"], fault["message"]) == ("forbidden", "a person did not allow this call: not her")
+    assert any("a person did not allow this call: not her" in words(message) for message in fake_llm.requests[-1]["messages"])
+
+
+async def test_a_tool_that_is_allowed_after_it_was_put_away_is_called_once(recorder: Recorder, fake_llm: FakeLLM) -> None:
+    recorded = await parked(recorder, "mailing", approve=["send_email"])
+    recorder.answer(recorded, recorded.asked[0], {"verdict": "approve"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "mailing", approve=["send_email"])
+    assert recorded.end == {"status": "succeeded", "output": "all done"}
+    assert len(recorded.asked) == 1
+    assert [event["output"] for event in recorded.of("tool.finished")] == ["sent to ada@example.com"]
+    assert [event["task"] for event in recorded.of("task.started")] == ["task-1", "task-2"]
+
+
+async def test_what_was_approved_is_that_and_nothing_else(recorder: Recorder) -> None:
+    recorded = await parked(recorder, "mailing", approve=["send_email"])
+    # The model would now send to someone else than was approved.
+    other = {**recorded.asked[0], "arguments": {"to": "eve@example.com"}}
+    recorder.answer(recorded, other, {"verdict": "approve"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "mailing", approve=["send_email"])
+    assert recorded.end == {"status": "parked"}
+    assert len(recorded.asked) == 2
+    assert not recorded.of("tool.finished")
+
+
+async def test_an_approval_that_was_used_allows_nothing_more(recorder: Recorder) -> None:
+    recorded = await recorder.run(
+        "crew",
+        PEOPLE + "mailing",
+        answers=approve,
+        approve=["send_email"],
+        hot_seconds=60,
+        until=lambda event: event["type"] == "tool.finished",
+        then=lambda child: child.kill(),
+    )
+    assert recorded.end is None
+    await recorder.go_on(recorded, "crew", PEOPLE + "mailing", approve=["send_email"])
+    assert recorded.end == {"status": "parked"}
+    assert len(recorded.asked) == 2
+
+
+async def test_feedback_on_a_flow_is_given_while_it_waits(recorder: Recorder) -> None:
+    def answers(row: dict[str, Any]) -> dict[str, Any]:
+        assert (row["kind"], row["title"], row["body"]) == ("review", "Is the draft good?", "about tides")
+        return {"verdict": "reject", "comment": "more salt"}
+
+    recorded = await recorder.run("crew", PEOPLE + "ReviewedFlow", {"topic": "tides"}, answers=answers, hot_seconds=60)
+    assert recorded.end == {"status": "succeeded", "output": "sent: about tides; more salt"}
+
+
+async def test_a_flow_that_is_put_away_goes_on_from_where_it_was(recorder: Recorder) -> None:
+    recorded = await parked(recorder, "ReviewedFlow", {"topic": "tides"})
+    recorder.answer(recorded, recorded.asked[0], {"verdict": "approve", "comment": "lovely"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "ReviewedFlow", {"topic": "tides"})
+    assert recorded.end == {"status": "succeeded", "output": "sent: about tides; lovely"}
+    assert len(recorded.asked) == 1
+    assert [line["message"] for line in recorded.of("log.written")].count("drafting") == 1
+
+
+async def test_a_flow_goes_where_a_person_sends_it(recorder: Recorder) -> None:
+    def answers(row: dict[str, Any]) -> dict[str, Any]:
+        assert row["kind"] == "input" and "publish" in row["schema"]["description"]
+        return {"verdict": "answer", "value": "publish it @@say publish@@"}
+
+    recorded = await recorder.run("crew", PEOPLE + "RoutedFlow", answers=answers, hot_seconds=60)
+    assert recorded.end == {"status": "succeeded", "output": "published"}
+
+
+async def test_a_flow_asks_for_words(recorder: Recorder) -> None:
+    def answers(row: dict[str, Any]) -> dict[str, Any]:
+        assert (row["kind"], row["title"]) == ("input", "What is your name?")
+        return {"verdict": "answer", "value": "Ada"}
+
+    recorded = await recorder.run("crew", PEOPLE + "AskingFlow", answers=answers, hot_seconds=60)
+    assert recorded.end is not None and recorded.end["status"] == "succeeded"
+    assert recorded.of("task.finished")[0]["output"] == "Hello Ada"
+
+
+async def test_words_of_people_reach_the_next_model_call(recorder: Recorder, fake_llm: FakeLLM) -> None:
+    told: list[bool] = []
+
+    def steer(child: Any) -> None:
+        if not told:
+            told.append(True)
+            child.line.send({"op": "steer", "steer_id": "s1", "text": "mind the gap"})
+
+    recorded = await recorder.run(
+        "crew", PEOPLE + "mailing", until=lambda event: event["type"] == "task.started" and event["task"] == "task-1", then=steer
+    )
+    assert recorded.end is not None and recorded.end["status"] == "succeeded"
+    assert [event["steer_id"] for event in recorded.of("steer.applied")] == ["s1"]
+    assert any("mind the gap" in words(message) for request in fake_llm.requests[-3:] for message in request["messages"])
