@@ -95,7 +95,8 @@ def _listen(run: RunBase, pipe: Pipe) -> None:
     def listen() -> None:
         try:
             while True:
-                run.hear(pipe.receive())
+                message = pipe.receive()
+                run.hear(message)
         except (EOFError, OSError):
             # The supervisor is gone: nobody may outlive it.
             os.killpg(0, signal.SIGKILL)

@@ -1,0 +1,141 @@
+"""Agents that are plain functions: one of each shape, and those that misbehave."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+from crewline.worker import AsyncRun, Run, RunFailed, events
+
+
+async def hello(run: AsyncRun) -> AsyncIterator[str]:
+    """Says hello, and sends it when it may."""
+    yield f"Hello {run.inputs['name']}"
+    if await run.ask("send", "Send it?") == "approve":
+        yield ", sent"
+    else:
+        yield ", not sent"
+
+
+async def awaited(run: AsyncRun) -> dict[str, Any]:
+    run.text("working")
+    return {"greeted": run.inputs["name"]}
+
+
+def generated(run: Run) -> Iterator[Any]:
+    yield "one"
+    yield events.log("info", "in between")
+    yield " two"
+    call = run.tool_started("lookup", {"q": 1})
+    run.tool_finished(call, ["found"])
+    run.usage("some-model", 3, 4)
+    run.progress(0.5, "half")
+    return 42
+
+
+def steps(run: Run) -> str:
+    first = run.once("first", lambda: (print("doing first"), "A")[1])
+    answer = run.ask("which", "Which one?", schema={"type": "string"})
+    second = run.once("second", lambda: f"B{answer.value}")
+    return first + second
+
+
+def expires(run: Run) -> str:
+    return str(run.ask("quick", "Quick?", expires_in=1, on_expire="fail"))
+
+
+def steered(run: Run) -> str:
+    run.log("listening")
+    while True:
+        for words in run.steers:
+            return f"heard: {words}"
+        run.check()
+
+
+def environment(run: Run) -> dict[str, Any]:
+    names = ["CREWAI_DISABLE_TELEMETRY", "CREWAI_TRACING_ENABLED", "OTEL_SDK_DISABLED"]
+    from crewai_core.paths import db_storage_path
+
+    Path(db_storage_path(), "left.db").write_text("x")
+    return {**{name: os.environ.get(name) for name in names}, "stdin": sys.stdin.read(), "storage": db_storage_path()}
+
+
+def binary(run: Run) -> str:
+    os.write(1, b"\xff\x00\xfe binary\n" + bytes(range(256)) + b"\n")
+    os.write(2, "żółć\n".encode())
+    run.text("nul \0 and \ud800 text")
+    return "still here"
+
+
+def prints_a_lot(run: Run) -> str:
+    for number in range(int(run.inputs["lines"])):
+        print(f"line {number}", "x" * 100)
+    return "printed"
+
+
+def floods(run: Run) -> str:
+    for number in range(int(run.inputs["n"])):
+        run.log(f"line {number}")
+    return "flooded"
+
+
+def speaks(run: Run) -> Iterator[str]:
+    for number in range(int(run.inputs["n"])):
+        yield f"w{number} "
+
+
+def raises(run: Run) -> None:
+    raise ValueError("a bug of the crew")
+
+
+def refuses(run: Run) -> None:
+    raise RunFailed("invalid", "there is no such customer")
+
+
+def crashes(run: Run) -> None:
+    run.log("about to crash")
+    ctypes.string_at(0)
+
+
+def leaves(run: Run) -> None:
+    os._exit(3)
+
+
+def blocked(run: Run) -> None:
+    run.log("blocked")
+    socket.socketpair()[0].recv(1)
+
+
+def busy(run: Run) -> None:
+    """Looks at nothing, and ignores signals."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    run.log("busy")
+    while True:
+        pass
+
+
+def parent(run: Run) -> None:
+    """Has a process of its own that would outlive it."""
+    process = subprocess.Popen(["sleep", "600"])
+    run.log("started", pid=process.pid)
+    process.wait()
+
+
+async def asleep(run: AsyncRun) -> None:
+    import asyncio
+
+    run.log("asleep")
+    await asyncio.sleep(600)
+
+
+def huge(run: Run) -> str:
+    call = run.tool_started("big", {"nested": [[[[1]]]], "text": "y" * 500_000})
+    run.tool_finished(call, "z" * 500_000)
+    return "w" * 500_000

@@ -1,0 +1,1 @@
+raise RuntimeError("the database is away")

@@ -1,0 +1,215 @@
+"""Agents that are plain functions, in real processes: what they say, what they print, and how they end."""
+
+from __future__ import annotations
+
+import ast
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import ormsgpack
+import psutil
+import pytest
+from recorder import Recorded, Recorder
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+AGENTS = "my_project.agents:"
+CANCEL_SECONDS = 2.5
+
+
+async def run(recorder: Recorder, name: str, inputs: dict[str, Any] | None = None, **more: Any) -> Recorded:
+    return await recorder.run("agent", AGENTS + name, inputs, **more)
+
+
+def fault(recorded: Recorded) -> dict[str, Any]:
+    assert recorded.end is not None and recorded.end["status"] == "failed"
+    found: dict[str, Any] = recorded.end["fault"]
+    return found
+
+
+async def test_an_async_generator_asks_and_goes_on(recorder: Recorder) -> None:
+    recorded = await run(recorder, "hello", {"name": "Ada"}, answers=lambda _: {"verdict": "approve"}, hot_seconds=60)
+    assert recorded.end == {"status": "succeeded", "output": "Hello Ada, sent"}
+    assert recorded.text() == "Hello Ada, sent"
+    assert [event["type"] for event in recorded.log if not event["type"].startswith("text.")] == [
+        "task.started",
+        "approval.requested",
+        "approval.answered",
+        "task.finished",
+    ]
+
+
+async def test_what_was_said_before_it_was_put_away_is_not_said_again(recorder: Recorder) -> None:
+    recorded = await run(recorder, "hello", {"name": "Ada"})
+    assert recorded.end == {"status": "parked"}
+    recorder.answer(recorded, recorded.asked[0], {"verdict": "reject"})
+    await recorder.go_on(recorded, "agent", AGENTS + "hello", {"name": "Ada"})
+    assert recorded.end == {"status": "succeeded", "output": "Hello Ada, not sent"}
+    assert recorded.text() == "Hello Ada, not sent"
+    assert len(recorded.of("task.started")) == 1
+
+
+async def test_an_async_function_gives_its_output_as_text(recorder: Recorder) -> None:
+    recorded = await run(recorder, "awaited", {"name": "Ada"})
+    assert recorded.end == {"status": "succeeded", "output": "{'greeted': 'Ada'}"}
+
+
+async def test_a_generator_may_yield_text_and_events(recorder: Recorder) -> None:
+    recorded = await run(recorder, "generated")
+    assert recorded.end == {"status": "succeeded", "output": "42"}
+    assert [event["type"] for event in recorded.log] == [
+        *("task.started", "text.started", "text.delta", "text.finished", "log.written", "text.started", "text.delta", "text.finished"),
+        *("tool.started", "tool.finished", "usage.recorded", "progress.reported", "task.finished"),
+    ]
+
+
+async def test_a_piece_of_work_is_done_once_over_all_attempts(recorder: Recorder) -> None:
+    recorded = await run(recorder, "steps")
+    assert recorded.end == {"status": "parked"}
+    recorder.answer(recorded, recorded.asked[0], {"verdict": "answer", "value": "!"})
+    await recorder.go_on(recorded, "agent", AGENTS + "steps")
+    assert recorded.end == {"status": "succeeded", "output": "AB!"}
+    assert [line["message"] for line in recorded.of("log.written")] == ["doing first"]
+    assert [(event["task"], event["name"], event.get("parent")) for event in recorded.of("task.started")] == [
+        ("task-1", "crew", None),
+        ("task-2", "first", "task-1"),
+        ("task-3", "second", "task-1"),
+    ]
+
+
+async def test_a_question_that_expires_may_end_the_run(recorder: Recorder) -> None:
+    recorded = await run(recorder, "expires")
+    assert recorded.end == {"status": "parked"}
+    recorded.log.append({"type": "approval.answered", "at": 0, "approval": {**recorded.asked[0], "status": "expired"}})
+    await recorder.go_on(recorded, "agent", AGENTS + "expires")
+    # The time until which it may be answered is no part of what is asked.
+    assert fault(recorded)["code"] == "timeout"
+
+
+async def test_words_of_people_are_read_and_told_so(recorder: Recorder) -> None:
+    recorded = await run(
+        recorder,
+        "steered",
+        until=lambda event: event["type"] == "log.written",
+        then=lambda child: child.line.send({"op": "steer", "steer_id": "s1", "text": "left"}),
+    )
+    assert recorded.end == {"status": "succeeded", "output": "heard: left"}
+    assert [event["steer_id"] for event in recorded.of("steer.applied")] == ["s1"]
+
+
+async def test_frameworks_keep_to_themselves_and_their_storage_goes_with_the_run(recorder: Recorder) -> None:
+    recorded = await run(recorder, "environment")
+    assert recorded.end is not None and recorded.end["status"] == "succeeded"
+    told = ast.literal_eval(recorded.end["output"])
+    assert (told["CREWAI_DISABLE_TELEMETRY"], told["CREWAI_TRACING_ENABLED"], told["OTEL_SDK_DISABLED"]) == ("true", "false", "true")
+    assert told["stdin"] == ""
+    assert "crewline-run-" in told["storage"] and not Path(told["storage"]).exists()
+
+
+async def test_whatever_is_printed_is_in_the_log_and_readable(recorder: Recorder) -> None:
+    recorded = await run(recorder, "binary")
+    assert recorded.end == {"status": "succeeded", "output": "still here"}
+    lines = recorded.of("log.written")
+    assert {line["fields"]["stream"]: line["level"] for line in lines} == {"stdout": "info", "stderr": "warn"}
+    assert any("binary" in line["message"] for line in lines) and any(line["message"] == "żółć" for line in lines)
+    for event in recorded.log:
+        assert b"\0" not in str(event).encode()
+        ormsgpack.packb(event)
+
+
+async def test_what_is_printed_is_bounded(recorder: Recorder) -> None:
+    recorded = await run(recorder, "prints_a_lot", {"lines": 5000})
+    assert recorded.end == {"status": "succeeded", "output": "printed"}
+    lines = recorded.of("log.written")
+    assert len(lines) == 2001
+    assert "are left out" in lines[-1]["message"]
+
+
+async def test_every_event_fits_the_protocol(recorder: Recorder) -> None:
+    recorded = await run(recorder, "huge")
+    assert recorded.end is not None and recorded.end["status"] == "succeeded"
+    assert all(len(ormsgpack.packb(event)) < 256 << 10 for event in recorded.log)
+    assert "bytes more were left out" in recorded.of("task.finished")[0]["output"]
+
+
+async def test_an_error_of_the_crew_is_told_where_it_was(recorder: Recorder) -> None:
+    recorded = await run(recorder, "raises")
+    told = fault(recorded)
+    assert told["code"] == "internal" and told["message"].startswith("ValueError: a bug of the crew (agents.py, line ")
+    assert recorded.of("task.failed")[0]["fault"] == told
+    assert "Traceback" in recorded.of("log.written")[-1]["message"]
+
+
+async def test_a_crew_may_say_itself_why_it_failed(recorder: Recorder) -> None:
+    recorded = await run(recorder, "refuses")
+    assert fault(recorded) == {"code": "invalid", "message": "there is no such customer", "retry": "never"}
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("no_such_module:Crew", "`no_such_module` could not be imported by the worker: ModuleNotFoundError"),
+        ("my_project.agents:nothing", "`my_project.agents` has no `nothing`"),
+        ("my_project.fails_to_import:Crew", "could not be imported by the worker: RuntimeError: the database is away"),
+    ],
+)
+async def test_what_can_not_be_loaded_is_told(recorder: Recorder, target: str, words: str) -> None:
+    assert words in fault(await recorder.run("agent", target))["message"]
+
+
+async def test_a_process_that_crashes_ends_without_a_word_and_its_log_says_where(recorder: Recorder) -> None:
+    recorded = await run(recorder, "crashes")
+    assert recorded.end is None and os.WTERMSIG(recorded.status) == 11
+    assert any("in crashes" in line["message"] for line in recorded.of("log.written"))
+
+
+async def test_a_process_that_leaves_tells_its_code(recorder: Recorder) -> None:
+    recorded = await run(recorder, "leaves")
+    assert recorded.end is None and os.WEXITSTATUS(recorded.status) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        ("agent", AGENTS + "speaks"),
+        ("agent", AGENTS + "blocked"),
+        ("agent", AGENTS + "busy"),
+        ("agent", AGENTS + "asleep"),
+        ("crew", "my_project.people:slow"),
+        ("crew", "my_project.people:stuck"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["graceful", "now"])
+async def test_a_run_is_cancelled_in_time_whatever_it_does(recorder: Recorder, kind: str, target: str, mode: str) -> None:
+    asked: list[float] = []
+
+    def works(event: dict[str, Any]) -> bool:
+        # The model that never answers is asked after its task has begun.
+        return not asked and event["type"] in ("text.delta", "log.written", "progress.reported" if target.endswith("stuck") else "")
+
+    def cancel(child: Any) -> None:
+        asked.append(time.monotonic())
+        child.cancel(mode)
+
+    recorded = await recorder.run(kind, target, {"n": 10**9}, until=works, then=cancel)
+    assert time.monotonic() - asked[0] < CANCEL_SECONDS
+    assert recorded.end in ({"status": "cancelled"}, None)
+    if "busy" not in target:
+        assert recorded.end == {"status": "cancelled"}
+
+
+async def test_what_a_run_has_started_ends_with_it(recorder: Recorder) -> None:
+    recorded = await run(recorder, "parent", until=lambda event: event["type"] == "log.written", then=lambda child: child.cancel())
+    pid = recorded.of("log.written")[0]["fields"]["pid"]
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+async def test_a_process_starts_fast_though_it_has_crewai(recorder: Recorder) -> None:
+    await run(recorder, "generated")
+    before = time.monotonic()
+    for _ in range(10):
+        await run(recorder, "generated")
+    # Importing CrewAI alone takes seconds.
+    assert (time.monotonic() - before) / 10 < 0.5
