@@ -33,14 +33,14 @@ def decide(body: dict[str, Any]) -> tuple[str | None, list[dict[str, Any]] | Non
     called = {call["function"]["name"] for message in messages for call in (message.get("tool_calls") or [])}
     heard = [words(message) for message in messages if message["role"] in ("user", "system")]
     for text in heard:
-        for name, arguments in re.findall(r"@@tool (\w+) (\{.*?\})@@", text, re.S):
+        for name, arguments in re.findall(r"@@tool (\w+) (\{.*?\})@@", text, re.DOTALL):
             if name in offered and name not in called:
                 call = "call_" + hashlib.sha256((name + arguments).encode()).hexdigest()[:8]
                 return None, [{"id": call, "type": "function", "function": {"name": name, "arguments": arguments}}]
     feedback = [text for text in heard if "feedback:" in text.lower()[:80]]
     if feedback:
         return f"revised({feedback[-1].split(':', 1)[1].strip().splitlines()[0]})", None
-    said = re.findall(r"@@say (.*?)@@", "\n".join(heard), re.S)
+    said = re.findall(r"@@say (.*?)@@", "\n".join(heard), re.DOTALL)
     if said:
         return said[0], None
     digest = hashlib.sha256(json.dumps([[message["role"], words(message)] for message in messages]).encode())
@@ -87,9 +87,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def stream(
-        self, body: dict[str, Any], head: dict[str, Any], text: str | None, calls: list[dict[str, Any]] | None, usage: dict[str, int]
-    ) -> None:
+    def stream(self, body: dict[str, Any], head: dict[str, Any], text: str | None, calls: list[dict[str, Any]] | None, usage: dict[str, int]) -> None:
         """The reply word by word, as server-sent events."""
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
@@ -107,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
         for place, call in enumerate(calls or []):
             function = {"name": call["function"]["name"], "arguments": ""}
             send({"tool_calls": [{"index": place, "id": call["id"], "type": "function", "function": function}]})
-            for piece in re.findall(r".{1,12}", call["function"]["arguments"], re.S):
+            for piece in re.findall(r".{1,12}", call["function"]["arguments"], re.DOTALL):
                 send({"tool_calls": [{"index": place, "function": {"arguments": piece}}]})
         for piece in re.findall(r"\s*\S+", text or ""):
             if "slow" in body["model"]:

@@ -22,10 +22,9 @@ from .window import Window
 log = logging.getLogger("crewline.worker")
 
 #: What a worker hears of its run.
-HEARD = ["run.cancel_requested", "steer.received", "approval.answered"]
+HEARD = ["run.cancel_requested", "run.pause_requested", "run.resumed", "steer.received", "approval.answered"]
 #: Faults after which the same request may go through.
 PASSING = {"unavailable", "internal", "timeout", "rate_limited", "too_many", "disconnected"}
-PAGE = 500
 OUTPUT_BYTES = 128 << 10
 
 
@@ -45,6 +44,7 @@ class Assignment:
         self._child: Child | None = None
         self._asks: deque[tuple[int, dict[str, Any]]] = deque()
         self._questions: dict[str, int] = {}
+        self._untold: list[dict[str, Any]] = []
         self._answered: dict[str, dict[str, Any]] = {}
         self._ending: dict[str, Any] | None = None
         self._cancelling = False
@@ -114,14 +114,14 @@ class Assignment:
                 await self._child.cleared()
 
     async def _read_past(self) -> tuple[Past, int]:
-        past, at, head = Past(), 0, int(self.lease.get("history_head", 0))
-        while at < head:
-            page = await self._call("run.events", {"id": self.run_id, "from": at, "limit": PAGE})
-            if not page["items"]:
-                break
-            past.take(item["event"] for item in page["items"])
-            at = page["items"][-1]["offset"]
-        return past, max(at, head)
+        past, head = Past(), int(self.lease["history_head"])
+        offset = 0
+        if head > 0:
+            async for offset, happened in self._link.follow(self.run_id, 0, None):
+                past.take(happened)
+                if offset >= head:
+                    break
+        return past, offset
 
     async def _work(self, served: Served, past: Past) -> None:
         job = {
@@ -141,6 +141,8 @@ class Assignment:
         except (OSError, ChildProcessError) as error:
             self._end("failed", fault=events.fault("internal", f"the worker could not start a process for the run: {error}"))
             return
+        for message in self._untold:
+            child.line.send(message)
         if self.lost or self._released:
             child.kill()
         elif self._cancelling:
@@ -190,21 +192,35 @@ class Assignment:
     # What people say.
 
     async def _hear(self, head: int) -> None:
-        async for event in self._link.follow(self.run_id, head, HEARD):
-            if event["type"] == "run.cancel_requested":
-                await self.cancel(event["mode"])
-            elif event["type"] == "steer.received" and self._child is not None:
-                self._child.line.send({"op": "steer", "steer_id": event["steer_id"], "text": event["text"]})
-            elif event["type"] == "approval.answered":
-                self._answer(event["approval"])
+        async for _, happened in self._link.follow(self.run_id, head, HEARD):
+            for event in happened:
+                await self._heard(event)
+
+    async def _heard(self, event: dict[str, Any]) -> None:
+        kind = event["type"]
+        if kind == "run.cancel_requested":
+            await self.cancel(event["mode"])
+        elif kind == "approval.answered":
+            self._answer(event["approval"])
+        elif kind == "steer.received":
+            self._tell({"op": "steer", "steer_id": event["steer_id"], "text": event["text"]})
+        elif kind in ("run.pause_requested", "run.resumed"):
+            self._tell({"op": "pause", "paused": kind == "run.pause_requested"})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        """Tells the run's process; what comes before that is there is told when it is."""
+        if self._child is None:
+            self._untold.append(message)
+        else:
+            self._child.line.send(message)
 
     def _answer(self, row: dict[str, Any]) -> None:
         number = self._questions.pop(row["id"], None)
         if number is None:
             # It was answered before the server's reply to the question was read.
             self._answered[row["id"]] = row
-        elif self._child is not None:
-            self._child.line.send({"op": "answer", "n": number, "approval": row})
+        else:
+            self._tell({"op": "answer", "n": number, "approval": row})
 
     # What the server is told, in order.
 
@@ -245,7 +261,8 @@ class Assignment:
     async def _give_up(self, message: str) -> None:
         if self._child is not None:
             self._child.kill()
-        await self._call("run.finish", {**self.held, "status": "failed", "fault": events.fault("internal", message)})
+        fault = events.fault("internal", message)
+        await self._call("run.finish", {**self.held, "status": "failed", "fault": fault}, key=True)
         self.lost = True
 
     async def _ask(self, told: dict[str, Any]) -> None:
@@ -256,9 +273,9 @@ class Assignment:
             else:
                 row = {"id": known, "status": "pending"}
         except Refused as refused:
-            if refused.code == "lease_lost" or self._child is None:
+            if refused.code == "lease_lost":
                 raise
-            self._child.line.send({"op": "answer", "n": told["n"], "fault": refused.fault})
+            self._tell({"op": "answer", "n": told["n"], "fault": refused.fault})
             return
         self._questions[row["id"]] = told["n"]
         answered = self._answered.pop(row["id"], None)
@@ -268,7 +285,7 @@ class Assignment:
     async def _finish(self, ending: dict[str, Any]) -> None:
         if ending["status"] == "parked":
             try:
-                await self._call("run.park", self.held)
+                await self._call("run.park", self.held, key=True)
                 return
             except Refused as refused:
                 if refused.code != "conflict":
@@ -276,9 +293,9 @@ class Assignment:
                 # Somebody has just answered: it is begun again at once.
                 ending = {"status": "released"}
         if ending["status"] == "released":
-            await self._call("run.release", self.held)
+            await self._call("run.release", self.held, key=True)
         else:
-            await self._call("run.finish", {**self.held, **ending})
+            await self._call("run.finish", {**self.held, **ending}, key=True)
 
     async def _call(self, op: str, body: dict[str, Any], key: bool = False) -> Any:
         """Asks until there is an answer; a fault that passes is waited for."""

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-
 from typing import Any, Literal
 
 from .forkserver import ENDED, TOLD
@@ -199,5 +198,3 @@ async def _reads(descriptor: int) -> asyncio.StreamReader:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", 0))
     return reader
-
-

@@ -28,15 +28,15 @@ class Link(Protocol):
         ...
 
     async def call(self, op: str, body: dict[str, Any], key: str | None = None) -> Any:
-        """Asks for an operation. It is sent again after a new connection, with the same key."""
+        """Asks for an operation, a mutation with its key. It is sent again after a new connection, with the same key."""
         ...
 
     def rows(self, op: str, body: dict[str, Any]) -> AsyncIterator[list[dict[str, Any]]]:
         """A list that stays true: all of it, whenever it has changed."""
         ...
 
-    def follow(self, run_id: str, after: int, only: list[str]) -> AsyncIterator[dict[str, Any]]:
-        """A run's events of these types with offsets above `after`, as they come."""
+    def follow(self, run_id: str, after: int, only: list[str] | None) -> AsyncIterator[tuple[int, list[dict[str, Any]]]]:
+        """A run's events with offsets above `after`, of these types or of all, as they come: each time up to an offset."""
         ...
 
     async def close(self) -> None:

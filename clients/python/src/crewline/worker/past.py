@@ -16,8 +16,17 @@ SAID_BYTES = 256 << 10
 
 def approval_hash(asked: dict[str, Any]) -> str:
     """What a question binds an answer to: its kind, its words, and what exactly is to be done."""
-    bound = [asked.get(name) for name in ("kind", "title", "body", "tool", "arguments", "schema")]
+    bound = [_same(asked.get(name)) for name in ("kind", "title", "body", "tool", "arguments", "schema")]
     return hashlib.sha256(json.dumps(bound, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _same(value: Any) -> Any:
+    """A value as it comes back: a whole float may have become an integer."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _same(item) for name, item in value.items()}
+    return [_same(item) for item in value] if isinstance(value, list) else value
 
 
 @dataclass
@@ -34,6 +43,7 @@ class Past:
     steers: list[dict[str, Any]] = field(default_factory=list)
     """Words of people that no agent has read."""
     cancel: str | None = None
+    paused: bool = False
     parts: int = 0
     calls: int = 0
     fraction: float = 0.0
@@ -83,6 +93,10 @@ class Past:
             self.steers = [steer for steer in self.steers if steer["steer_id"] != event["steer_id"]]
         elif kind == "run.cancel_requested":
             self.cancel = event["mode"]
+        elif kind == "run.pause_requested":
+            self.paused = True
+        elif kind == "run.resumed":
+            self.paused = False
         elif kind == "progress.reported":
             self.fraction = event["fraction"]
         elif kind == "log.written" and event["message"] == CHECKPOINT:
@@ -93,10 +107,10 @@ class Past:
     def _spend(self, tool: str, arguments: Any) -> None:
         """An approval of a tool's call is good for one call: when that was begun and cut off, the next one is to be allowed anew."""
         for row in self.approvals.values():
-            if row["kind"] == "tool" and row["status"] == "approved" and not row.get("spent"):
-                if row.get("tool") == tool and row.get("arguments") == arguments:
-                    row["spent"] = True
-                    return
+            allowed = row["kind"] == "tool" and row["status"] == "approved" and not row.get("spent")
+            if allowed and row.get("tool") == tool and row.get("arguments") == arguments:
+                row["spent"] = True
+                return
 
     def told(self) -> dict[str, Any]:
         """As it is handed to the run's process."""

@@ -14,9 +14,7 @@ LINES = 2000
 TOTAL_BYTES = 1 << 20
 
 
-async def told(
-    reader: asyncio.StreamReader, stream: str, level: events.Level, say: Callable[[events.Event], Awaitable[None]]
-) -> None:
+async def told(reader: asyncio.StreamReader, stream: str, level: events.Level, say: Callable[[events.Event], Awaitable[None]]) -> None:
     """Tells what is printed, line by line, until the stream ends; what is too much is read and left out."""
     lines = total = left_out = 0
     rest = b""

@@ -89,6 +89,7 @@ class RunBase:
         self._lock = threading.RLock()
         self._changed = threading.Condition()
         self._cancelled = False
+        self._paused = self.past.paused
         self._answers: dict[int, dict[str, Any]] = {}
         self._asked = 0
         self._steers = [Steer.of(steer) for steer in self.past.steers]
@@ -118,6 +119,12 @@ class RunBase:
         if self._cancelled:
             raise RunCancelled
 
+    def rest(self) -> None:
+        """A place where the run may be put away, when a person asked for a pause: what comes next has not begun."""
+        self.check()
+        if self._paused:
+            raise Parked
+
     def hear(self, told: dict[str, Any]) -> None:
         """Takes what the supervisor says."""
         with self._changed:
@@ -125,6 +132,8 @@ class RunBase:
                 self._cancelled = True
             elif told["op"] == "answer":
                 self._answers[told["n"]] = told
+            elif told["op"] == "pause":
+                self._paused = told["paused"]
             elif told["op"] == "steer":
                 self._steers.append(Steer.of(told))
             self._changed.notify_all()
@@ -172,7 +181,7 @@ class RunBase:
             self.past.said[self.task] = before[len(words) :]
             return ""
         del self.past.said[self.task]
-        return words[len(before) :] if words.startswith(before) else words
+        return words.removeprefix(before)
 
     def end_text(self) -> None:
         """Ends the part of text that is being said."""
@@ -215,7 +224,7 @@ class RunBase:
 
         An answer is bound to what was asked: the same question of an earlier attempt is answered already, another one never is.
         """
-        self.check()
+        self.rest()
         asked = {name: json_value(value) for name, value in asked.items() if value is not None}
         bound = approval_hash(asked)
         with self._changed:
@@ -230,7 +239,7 @@ class RunBase:
         until = time.monotonic() + self._hot_seconds
         with self._changed:
             while number not in self._answers:
-                self.check()
+                self.rest()
                 left = until - time.monotonic()
                 if left <= 0:
                     raise Parked
@@ -238,14 +247,14 @@ class RunBase:
             told = self._answers.pop(number)
         self.check()
         if "fault" in told:
-            raise RunEnded(told["fault"]["code"], f"the question \"{asked['title']}\" was refused: {told['fault']['message']}")
+            raise RunEnded(told["fault"]["code"], f'the question "{asked["title"]}" was refused: {told["fault"]["message"]}')
         return self._judged(told["approval"], bound)
 
     def _judged(self, row: dict[str, Any], bound: str) -> Answer:
         if approval_hash(row) != bound:
-            raise RunEnded("conflict", f"\"{row['title']}\" was answered, but something else was asked: nothing was approved")
+            raise RunEnded("conflict", f'"{row["title"]}" was answered, but something else was asked: nothing was approved')
         if row["status"] == "expired" and row.get("on_expire") == "fail":
-            raise RunEnded("timeout", f"nobody answered \"{row['title']}\" in time: start the run again")
+            raise RunEnded("timeout", f'nobody answered "{row["title"]}" in time: start the run again')
         return Answer.of(row)
 
     def _review(
@@ -254,7 +263,8 @@ class RunBase:
         expires_at = int((time.time() + expires_in) * 1000) if expires_in is not None else None
         kind: Kind = "review" if schema is None else "input"
         words = body or title
-        return {"kind": kind, "title": title or key, "body": words, "schema": schema, "roles": roles, "expires_at": expires_at, "on_expire": on_expire}
+        asked = {"kind": kind, "title": title or key, "body": words, "schema": schema, "roles": roles}
+        return {**asked, "task": self.task, "expires_at": expires_at, "on_expire": on_expire}
 
 
 class Run(RunBase):
@@ -318,6 +328,8 @@ class _Piece:
         past = next((item for item in run.past.tasks.items() if item[1]["name"] == name and item[1]["parent"] == "task-1"), None)
         self.output: str | None = past[1].get("output") if past else None
         run.end_text()
+        if self.output is None:
+            run.rest()
         if past is None:
             run._tasks += 1
         self.id = past[0] if past else f"task-{run._tasks}"

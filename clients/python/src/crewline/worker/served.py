@@ -36,7 +36,7 @@ class Settings:
 
     name: str
     slots: int = 4
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: list[str] = field(default_factory=list)
     preload: list[str] = field(default_factory=list)
     """Modules that are imported before a run needs them."""
     environment: dict[str, str] = field(default_factory=dict)

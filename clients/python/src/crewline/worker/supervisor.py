@@ -31,7 +31,7 @@ class Supervisor:
         self._ended: deque[tuple[str, int]] = deque(maxlen=1000)
         self._rows: list[dict[str, Any]] = []
         self._lease_seconds = 10.0
-        self._draining = asyncio.Event()
+        self._draining, self._hurried = asyncio.Event(), asyncio.Event()
         self._registering = asyncio.Lock()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -58,9 +58,7 @@ class Supervisor:
     def drain(self) -> None:
         """Takes no more runs, and ends when those that it has are ended. Asked twice: gives them back at once."""
         if self._draining.is_set():
-            self._settings.drain_seconds = 0
-            for assignment in self._assignments.values():
-                asyncio.ensure_future(assignment.release())
+            self._hurried.set()
         self._draining.set()
 
     async def _drained(self) -> None:
@@ -68,9 +66,11 @@ class Supervisor:
         log.info("draining: %d runs to end", len(self._assignments))
         if self._assignments:
             await self._register()
-        try:
-            await asyncio.wait_for(self._idle.wait(), self._settings.drain_seconds)
-        except asyncio.TimeoutError:
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._idle, self._hurried)]
+        await asyncio.wait(waits, timeout=self._settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if self._assignments:
             log.warning("giving %d runs back, which have not ended in time", len(self._assignments))
             for assignment in list(self._assignments.values()):
                 await assignment.release()
@@ -193,8 +193,6 @@ class Supervisor:
         while True:
             await asyncio.sleep(self._lease_seconds / 3)
             held = [assignment.held for assignment in self._assignments.values() if not assignment.lost]
-            if not held:
-                continue
             try:
                 reply = await self._link.call("lease.renew", {"held": held})
             except Refused as refused:

@@ -64,5 +64,5 @@ def _script(path: str) -> Any:
 
 def is_async(function: Any) -> bool:
     """Whether a function wants the async run."""
-    called = function if inspect.isroutine(function) else getattr(function, "__call__", function)
+    called = function if inspect.isroutine(function) else type(function).__call__
     return inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called)

@@ -37,7 +37,7 @@ class Worker:
         api_key: str | None = None,
         slots: int = 4,
         name: str | None = None,
-        labels: Mapping[str, str] | None = None,
+        labels: list[str] | None = None,
         preload: list[str] | None = None,
         environment: Mapping[str, str] | None = None,
         hot_seconds: float = 30.0,
@@ -55,7 +55,7 @@ class Worker:
         self.settings = Settings(
             name=name or socket.gethostname(),
             slots=slots,
-            labels=dict(labels or {}),
+            labels=list(labels or []),
             preload=list(preload or []),
             environment=dict(environment or {}),
             hot_seconds=hot_seconds,
@@ -77,7 +77,7 @@ class Worker:
         Its inputs are found from its placeholders. Tools named in `approve` (`"*"`: all) are called only when a person allowed the call.
         """
         if not isinstance(crew, str) or ":" not in crew:
-            raise TypeError(f"name the crew `{name}` as text, like \"my_project.crew:ResearchCrew\": a worker does not import what it serves")
+            raise TypeError(f'name the crew `{name}` as text, like "my_project.crew:ResearchCrew": a worker does not import what it serves')
         if not set(CREWAI) <= set(self.settings.preload):
             self.settings.preload = [*CREWAI, *self.settings.preload]
         self._serve(Served(name, "crew", crew, version, description, input_schema, list(approve or [])))
@@ -124,7 +124,7 @@ class Worker:
         if link is None:
             from .connection import connect
 
-            link = connect(self.url, self._key, self.settings)
+            link = connect(self.url, self._key)
         supervisor = Supervisor(link, list(self._served.values()), self.settings)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -68,12 +68,14 @@ def quiet(crew: Crew) -> None:
     """Lets models stream, and keeps CrewAI from sending traces away or drawing panels."""
     crew.verbose = crew.tracing = False
     crew.stream = False
-    for agent in [*crew.agents, *([crew.manager_agent] if crew.manager_agent else [])]:
+    agents = [*crew.agents, *([crew.manager_agent] if crew.manager_agent else [])]
+    models: list[Any] = [crew.manager_llm]
+    for agent in agents:
         agent.verbose = False
-        if hasattr(agent.llm, "stream"):
-            agent.llm.stream = True
-    if hasattr(crew.manager_llm, "stream"):
-        crew.manager_llm.stream = True
+        models.append(agent.llm)
+    for model in models:
+        if hasattr(model, "stream"):
+            model.stream = True
 
 
 def _flow(run: RunBase, flow: Any) -> str:
@@ -111,5 +113,3 @@ def _names(made: Made, inputs: dict[str, Any]) -> dict[str, str]:
             filled = filled.replace("{" + key + "}", str(value))
         names[filled.strip()] = name
     return names
-
-

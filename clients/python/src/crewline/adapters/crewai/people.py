@@ -32,8 +32,8 @@ AGAIN = "It is not good enough."
 class Reviews(SyncHumanInputProvider):
     """`human_input=True`: a person looks at a task's answer; their words go back to the agent, who answers again."""
 
-    def __init__(self, run: RunBase) -> None:
-        self._run = run
+    def __init__(self, run: RunBase, sink: Sink) -> None:
+        self._run, self._sink = run, sink
 
     def handle_feedback(self, formatted_answer: Any, context: Any) -> Any:
         """Asks until a person is content."""
@@ -54,7 +54,8 @@ class Reviews(SyncHumanInputProvider):
         return answer
 
     def _feedback(self, answer: Any, context: Any) -> str | None:
-        said = self._run.question(review(task_name(context.task), self._get_output_string(answer)))
+        asked = review(task_name(context.task), self._get_output_string(answer))
+        said = self._run.question({**asked, "task": self._sink.task_of(context.task)})
         return None if said == "approve" else said.comment or AGAIN
 
 
@@ -193,7 +194,7 @@ def kept_flow(run: RunBase) -> dict[str, Any] | None:
 
 def listen(run: RunBase, sink: Sink, approve: list[str]) -> None:
     """Puts people where CrewAI would read a terminal."""
-    set_provider(Reviews(run))
+    set_provider(Reviews(run, sink))
     feedback = Feedback(run)
     flow_config.hitl_provider = feedback
     flow_config.input_provider = feedback
@@ -202,7 +203,7 @@ def listen(run: RunBase, sink: Sink, approve: list[str]) -> None:
     def allowed(context: Any) -> bool | None:
         if "*" not in approve and sanitize_tool_name(context.tool_name) not in named:
             return None
-        agent = sink.agent(getattr(context.agent, "role", None))
+        agent, call = sink.agent(getattr(context.agent, "role", None)), sink.call_here()
         said = run.question(
             {
                 "kind": "tool",
@@ -210,6 +211,8 @@ def listen(run: RunBase, sink: Sink, approve: list[str]) -> None:
                 "body": f'It is for "{task_name(context.task)}".',
                 "tool": context.tool_name,
                 "arguments": dict(context.tool_input),
+                "task": call.task.id if call else None,
+                "call": call.id if call else None,
             }
         )
         if said == "approve":
@@ -219,7 +222,8 @@ def listen(run: RunBase, sink: Sink, approve: list[str]) -> None:
             return None
         why = "a person did not allow this call" + (f": {said.comment}" if said.comment else "")
         context.tool_input["__refused__"] = why
-        sink.refuse(why)
+        if call is not None:
+            sink.refused[call.id] = why
         return False
 
     def refused(context: Any) -> str | None:

@@ -14,6 +14,8 @@ from ...worker.run import RunBase
 
 #: CrewAI's tools by which an agent hands work to another, and what the run calls them and their work.
 COWORKERS = {"delegate_work_to_coworker": ("coworker.delegate", "delegated"), "ask_question_to_coworker": ("coworker.ask", "asked")}
+#: Before these the run may be put away, when a person asked for a pause.
+RESTS = {"task_started", "llm_call_started", "tool_usage_started", "method_execution_started"}
 #: Said elsewhere: the run's own fault tells why a crew or a flow failed.
 TOLD_BY_THE_RUN = {"crew_kickoff_failed", "flow_failed", "agent_execution_error", "method_execution_failed"}
 
@@ -83,6 +85,8 @@ class Sink:
         if kind == "hook_dispatched" or kind.endswith("_env"):
             return
         self.run.check()
+        if kind in RESTS:
+            self.run.rest()
         with self._lock:
             if kind.endswith("_started"):
                 self._scopes[event.event_id] = event.parent_event_id
@@ -283,12 +287,16 @@ class Sink:
     def _ended(self, event: Any) -> Call | None:
         return self._calls.pop(event.started_event_id or "", None)
 
-    def refuse(self, why: str) -> None:
-        """A person did not allow the call that this thread is about to make."""
+    def call_here(self) -> Call | None:
+        """The call that this thread is about to make."""
         with self._lock:
             here = [call for call in self._calls.values() if call.thread == threading.get_ident()]
-            if here:
-                self.refused[here[-1].id] = why
+            return here[-1] if here else None
+
+    def task_of(self, task: Any) -> str | None:
+        """The id of a task of CrewAI's."""
+        known = self._tasks.get(str(getattr(task, "id", "")))
+        return known.id if known is not None else None
 
 
 def title(description: str) -> str:

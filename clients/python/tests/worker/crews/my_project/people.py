@@ -51,7 +51,11 @@ def mailing(tool_name: str = "send_email") -> Crew:
     agent = Agent(role="Clerk", goal="Send", backstory="Sends.", llm=model(), tools=[send_email, broken])
     first = Task(name="draft", description="Draft. @@say the draft@@", expected_output="A draft", agent=agent)
     second = Task(
-        name="send", description=f'Send. @@tool {tool_name} {{"to": "ada@example.com"}}@@ @@say all done@@', expected_output="-", agent=agent, context=[]
+        name="send",
+        description=f'Send. @@tool {tool_name} {{"to": "ada@example.com"}}@@ @@say all done@@',
+        expected_output="-",
+        agent=agent,
+        context=[],
     )
     return Crew(agents=[agent], tasks=[first, second])
 

@@ -1,0 +1,164 @@
+"""One connection to the server, from its welcome to its end: requests, and what is followed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import ormsgpack
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from . import wire
+from .link import Refused
+
+#: Applied bytes are granted again in pieces of this size.
+GRANT_BYTES = 64 << 10
+
+
+class Lost(Exception):
+    """The connection has ended; what was asked may have happened or not."""
+
+
+@dataclass
+class Following:
+    """What comes of something that is followed."""
+
+    sub: int
+    frames: asyncio.Queue[tuple[list[Any], int] | None] = field(default_factory=asyncio.Queue)
+    owed: int = 0
+    is_run: bool = False
+
+
+class Session:
+    """A connection that was welcomed."""
+
+    def __init__(self, socket: ClientConnection, welcome: dict[str, Any]) -> None:
+        self.welcome = welcome
+        self.ready = asyncio.Event()
+        """Set when the worker has registered on it."""
+        self.fault: dict[str, Any] | None = None
+        """What the server said before it closed."""
+        self.goaway: dict[str, Any] | None = None
+        self._socket = socket
+        self._ids, self._subs = itertools.count(1), itertools.count(1)
+        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._followed: dict[int, Following] = {}
+        self._owed = 0
+        self._heard = time.monotonic()
+        self._over = False
+
+    # Asking.
+
+    async def request(self, op: str, body: dict[str, Any], key: str | None) -> Any:
+        """One request, one answer."""
+        if self._over:
+            raise Lost
+        id = next(self._ids)
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._asked[id] = answer
+        try:
+            await self._send(wire.encode(wire.REQUEST, id, op, body, *([{"key": key}] if key else [])))
+            return await answer
+        finally:
+            self._asked.pop(id, None)
+
+    async def subscribe(self, target: dict[str, Any], options: dict[str, Any]) -> Following:
+        """Follows something."""
+        if self._over:
+            raise Lost
+        following = Following(next(self._subs), is_run="run" in target)
+        self._followed[following.sub] = following
+        await self._send(wire.encode(wire.SUBSCRIBE, following.sub, target, options))
+        return following
+
+    async def unsubscribe(self, following: Following) -> None:
+        """Follows it no more."""
+        if self._followed.pop(following.sub, None) is not None and not self._over:
+            with contextlib.suppress(Lost):
+                await self._send(wire.encode(wire.UNSUBSCRIBE, following.sub))
+
+    async def next_frame(self, following: Following) -> list[Any]:
+        """The next frame of what is followed. What was taken before counts as applied, and is granted again."""
+        if following.is_run and following.owed >= GRANT_BYTES:
+            owed, following.owed = following.owed, 0
+            await self._send(wire.encode(wire.CREDIT, following.sub, owed))
+        got = await following.frames.get()
+        if got is None:
+            raise Lost
+        frame, size = got
+        if following.is_run and frame[0] in (wire.EVENTS, wire.SNAPSHOT):
+            following.owed += size
+            await self._grant(size)
+        return frame
+
+    async def _grant(self, size: int) -> None:
+        self._owed += size
+        if self._owed >= GRANT_BYTES:
+            owed, self._owed = self._owed, 0
+            await self._send(wire.encode(wire.CREDIT, 0, owed))
+
+    async def _send(self, data: bytes) -> None:
+        try:
+            await self._socket.send(data)
+        except ConnectionClosed as closed:
+            raise Lost from closed
+
+    # Hearing.
+
+    async def listen(self) -> None:
+        """Hears until the connection ends; then lets go of who waits."""
+        watching = asyncio.ensure_future(self._watch())
+        try:
+            async for message in self._socket:
+                self._heard = time.monotonic()
+                if not isinstance(message, bytes):
+                    break
+                for frame, size in wire.frames(message):
+                    await self._hear(frame, size)
+        except (ConnectionClosed, wire.Malformed, ormsgpack.MsgpackDecodeError):
+            pass
+        finally:
+            watching.cancel()
+            self._over = True
+            for answer in self._asked.values():
+                if not answer.done():
+                    answer.set_exception(Lost())
+            for following in self._followed.values():
+                following.frames.put_nowait(None)
+            await self._socket.close()
+
+    async def _hear(self, frame: list[Any], size: int) -> None:
+        kind = frame[0]
+        if kind == wire.REPLY or (kind == wire.FAULT and frame[1] != 0):
+            answer = self._asked.get(frame[1])
+            if answer is not None and not answer.done():
+                if kind == wire.REPLY:
+                    answer.set_result(frame[2])
+                else:
+                    answer.set_exception(Refused(frame[2]))
+        elif kind == wire.FAULT:
+            self.fault = frame[2]
+        elif kind in (wire.SUBSCRIBED, wire.EVENTS, wire.SNAPSHOT, wire.ENDED):
+            following = self._followed.get(frame[1])
+            if following is not None:
+                following.frames.put_nowait((frame, size))
+            elif kind in (wire.EVENTS, wire.SNAPSHOT):
+                # Nobody takes it any more; it has used up credit all the same.
+                await self._grant(size)
+        elif kind == wire.PING:
+            with contextlib.suppress(Lost):
+                await self._send(wire.encode(wire.PONG, frame[1]))
+        elif kind == wire.GOAWAY:
+            self.goaway = frame[1]
+
+    async def _watch(self) -> None:
+        """Ends a connection on which nothing was heard for two heartbeats: the other side is gone, whatever the socket says."""
+        quiet = 2 * self.welcome["heartbeat_ms"] / 1000
+        while (left := self._heard + quiet - time.monotonic()) > 0:
+            await asyncio.sleep(left)
+        await self._socket.close(4003)

@@ -1,0 +1,77 @@
+"""Frames: a message is one or more of them, one after another, each a MessagePack array that delimits itself."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import ormsgpack
+
+SUBPROTOCOL = "crewline.v1"
+
+HELLO, WELCOME, REQUEST, REPLY, FAULT = 1, 2, 3, 4, 5
+SUBSCRIBE, SUBSCRIBED, EVENTS, SNAPSHOT, ENDED, CREDIT, UNSUBSCRIBE = 10, 11, 12, 13, 14, 15, 16
+PING, PONG, NOTICE, GOAWAY = 30, 31, 32, 33
+
+#: Bytes that follow a value's first byte, of those that have no length and no parts.
+_FIXED = {0xC0: 0, 0xC2: 0, 0xC3: 0, 0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8}
+#: How a length is written, of those that have one; and how many values it counts for each (0: bytes).
+_SIZED = {
+    **{0xC4: (">B", 0), 0xC5: (">H", 0), 0xC6: (">I", 0), 0xD9: (">B", 0), 0xDA: (">H", 0), 0xDB: (">I", 0)},
+    **{0xDC: (">H", 1), 0xDD: (">I", 1), 0xDE: (">H", 2), 0xDF: (">I", 2)},
+}
+
+
+class Malformed(Exception):
+    """Bytes that are no frames."""
+
+
+def encode(*frame: Any) -> bytes:
+    """A frame as bytes."""
+    return ormsgpack.packb(list(frame))
+
+
+def frames(message: bytes) -> Iterator[tuple[list[Any], int]]:
+    """The frames of a message, each with its length in bytes, which is what it costs of the credit."""
+    at = 0
+    while at < len(message):
+        end = _end(message, at)
+        frame = ormsgpack.unpackb(message[at:end])
+        if not isinstance(frame, list) or not frame:
+            raise Malformed("a frame is an array that begins with its kind")
+        yield frame, end - at
+        at = end
+
+
+def _end(data: bytes, at: int) -> int:
+    """Where the value ends that begins here."""
+    left = 1
+    try:
+        while left:
+            left -= 1
+            first = data[at]
+            at += 1
+            if first <= 0x7F or first >= 0xE0:
+                continue
+            if first <= 0x8F:
+                left += 2 * (first & 0x0F)
+            elif first <= 0x9F:
+                left += first & 0x0F
+            elif first <= 0xBF:
+                at += first & 0x1F
+            elif first in _FIXED:
+                at += _FIXED[first]
+            else:
+                shape, parts = _SIZED[first]
+                size = struct.unpack_from(shape, data, at)[0]
+                at += struct.calcsize(shape)
+                if parts:
+                    left += parts * size
+                else:
+                    at += size
+    except (IndexError, KeyError, struct.error) as error:
+        raise Malformed("bytes that are no whole frame") from error
+    if at > len(data):
+        raise Malformed("bytes that are no whole frame")
+    return at
