@@ -208,11 +208,11 @@ class Connection:
             self._changed.notify_all()
         listening = asyncio.ensure_future(session.listen())
         try:
-            while not listening.done() and session.goaway is None:
-                await asyncio.wait({listening}, timeout=0.5)
-            if session.goaway is not None and not listening.done():
+            await asyncio.wait({listening, session.goaway}, return_when=asyncio.FIRST_COMPLETED)
+            if session.goaway.done() and not listening.done():
                 # Connects anew at a random moment within the window, so that not all come at once.
-                await asyncio.wait({listening}, timeout=random.uniform(0, session.goaway.get("reconnect_within_ms", 0) / 1000))
+                within = session.goaway.result().get("reconnect_within_ms", 0)
+                await asyncio.wait({listening}, timeout=random.uniform(0, within / 1000))
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)

@@ -43,7 +43,8 @@ class Session:
         """Set when the worker has registered on it."""
         self.fault: dict[str, Any] | None = None
         """What the server said before it closed."""
-        self.goaway: dict[str, Any] | None = None
+        self.goaway: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        """Done when the server asks to connect anew."""
         self._socket = socket
         self._ids, self._subs = itertools.count(1), itertools.count(1)
         self._asked: dict[int, asyncio.Future[Any]] = {}
@@ -153,8 +154,8 @@ class Session:
         elif kind == wire.PING:
             with contextlib.suppress(Lost):
                 await self._send(wire.encode(wire.PONG, frame[1]))
-        elif kind == wire.GOAWAY:
-            self.goaway = frame[1]
+        elif kind == wire.GOAWAY and not self.goaway.done():
+            self.goaway.set_result(frame[1])
 
     async def _watch(self) -> None:
         """Ends a connection on which nothing was heard for two heartbeats: the other side is gone, whatever the socket says."""
