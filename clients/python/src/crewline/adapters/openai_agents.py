@@ -17,7 +17,7 @@ async def execute(run: AsyncRun, agent: Any, given: Any, **options: Any) -> str:
 
     calls: dict[str, str] = {}
     run.agent, model = agent.name, model_of(agent)
-    streamed = Runner.run_streamed(agent, given, **options)
+    streamed: Any = Runner.run_streamed(agent, given, **options)
     async for event in streamed.stream_events():
         if event.type == "agent_updated_stream_event":
             run.end_text()

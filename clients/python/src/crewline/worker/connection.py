@@ -208,7 +208,8 @@ class Connection:
             self._changed.notify_all()
         listening = asyncio.ensure_future(session.listen())
         try:
-            await asyncio.wait({listening, session.goaway}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {listening, session.goaway}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if session.goaway.done() and not listening.done():
                 # Connects anew at a random moment within the window, so that not all come at once.
                 within = session.goaway.result().get("reconnect_within_ms", 0)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,14 @@ def huge(run: Run) -> str:
     call = run.tool_started("big", {"nested": [[[[1]]]], "text": "y" * 500_000})
     run.tool_finished(call, "z" * 500_000)
     return "w" * 500_000
+
+
+def ticks(run: Run) -> str:
+    """Says again and again who it is, until a person says anything."""
+    number = 0
+    while True:
+        for words in run.steers:
+            return f"{os.environ['WHO']} heard {words}"
+        number += 1
+        run.log(f"tick {number}", who=os.environ["WHO"], attempt=run.attempt)
+        time.sleep(0.02)
