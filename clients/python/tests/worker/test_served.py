@@ -152,14 +152,14 @@ async def test_nine_crews_on_three_slots_keep_to_themselves(place: Place) -> Non
 
 async def test_a_key_that_is_not_taken_ends_the_worker_and_it_says_why(place: Place) -> None:
     worker = await place.worker(key="crk_" + "x" * 40, online=False)
-    assert await worker.ended() == 1
+    assert await worker.ended() == 3
     assert "the server does not take the API key" in worker.said
 
 
 async def test_a_worker_without_a_key_or_an_address_says_so(fake_llm: FakeLLM) -> None:
     for url, key, words in (("ws://127.0.0.1:1/ws", "", "there is no API key"), ("", "crk_x", "there is no server to serve")):
         worker = WorkerProcess(url, key).start()
-        assert await worker.ended() == 1
+        assert await worker.ended() == 3
         assert words in worker.said
 
 

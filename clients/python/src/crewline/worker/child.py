@@ -20,7 +20,6 @@ from . import events, target
 from .pipe import Pipe
 from .run import AsyncRun, Parked, Run, RunBase, RunCancelled, RunEnded, RunFailed
 
-Body = Callable[[RunBase], Any]
 
 
 def main(sock: socket.socket, out: int, err: int) -> None:

@@ -19,6 +19,8 @@ from .supervisor import Supervisor
 log = logging.getLogger("crewline.worker")
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: The exit code when the server will not have the worker: starting it again would not help.
+GONE = 3
 #: What a crew's process needs before it does anything of its own.
 CREWAI = ["crewai", "openai", "httpcore", "crewline.adapters.crewai"]
 TYPES: dict[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array"}
@@ -115,7 +117,8 @@ class Worker:
         try:
             asyncio.run(self.serve())
         except Gone as gone:
-            sys.exit(f"crewline: {gone}")
+            print(f"crewline: {gone}", file=sys.stderr)
+            sys.exit(GONE)
 
     async def serve(self, link: Link | None = None) -> None:
         """The same within an event loop."""
