@@ -99,7 +99,7 @@ class Assignment:
                 crew = self.lease["crew"]
                 self._end("failed", fault=events.fault("not_found", f"the worker {self._settings.name} does not serve the crew `{crew}`"))
             else:
-                beside.append(asyncio.ensure_future(self._hear(head)))
+                beside.append(asyncio.ensure_future(self._hear_all(head)))
                 await self._work(self._served, past)
             await sender
         except Refused as refused:
@@ -191,10 +191,18 @@ class Assignment:
 
     # What people say.
 
-    async def _hear(self, head: int) -> None:
-        async for _, happened in self._link.follow(self.run_id, head, HEARD):
-            for event in happened:
-                await self._heard(event)
+    async def _hear_all(self, head: int) -> None:
+        try:
+            async for _, happened in self._link.follow(self.run_id, head, HEARD):
+                for event in happened:
+                    await self._heard(event)
+        except Refused as refused:
+            log.warning("run %s can't be followed: %s", self.run_id, refused)
+        except Exception:
+            log.exception("run %s", self.run_id)
+        if self._ending is None:
+            # The run has ended, or is someone else's: nobody could stop it here any more.
+            self.lose()
 
     async def _heard(self, event: dict[str, Any]) -> None:
         kind = event["type"]
@@ -250,7 +258,13 @@ class Assignment:
             reply = await self._call("run.append", {**self.held, "seq": seq, "events": batch})
             await self.window.acknowledge(reply["seq"])
         except Refused as refused:
-            if refused.code != "invalid" and refused.code != "too_large":
+            if refused.reason == "sequence":
+                stored = int((refused.fault.get("current") or {}).get("seq", -1))
+                if stored < self.window.stored:
+                    raise
+                await self.window.rewind(stored)
+                return
+            if refused.code not in ("invalid", "too_large"):
                 raise
             # What the server can't read now it can't read later either: the run ends, and says so.
             log.error("run %s: the server refused its events: %s", self.run_id, refused)
@@ -275,6 +289,9 @@ class Assignment:
         except Refused as refused:
             if refused.code == "lease_lost":
                 raise
+            if self._ending is not None and self._ending["status"] == "parked":
+                # There is nothing that it could wait for.
+                self._ending = {"status": "failed", "fault": events.fault(refused.code, f"a question was refused: {refused}")}
             self._tell({"op": "answer", "n": told["n"], "fault": refused.fault})
             return
         self._questions[row["id"]] = told["n"]

@@ -77,7 +77,7 @@ def _execute(job: dict[str, Any], pipe: Pipe) -> dict[str, Any]:
             run = AsyncRun(job, pipe.send) if target.is_async(function) else run
             _listen(run, pipe)
             output = execute(run, function)
-        return {"status": "succeeded", "output": None if output is None else str(output)}
+        return {"status": "succeeded", "output": "" if output is None else str(output)}
     except BaseException as error:
         if run.cancelled:
             return {"status": "cancelled"}

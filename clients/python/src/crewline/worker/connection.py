@@ -174,6 +174,9 @@ class Connection:
                 return
             except (OSError, InvalidHandshake, ConnectionClosed, wire.Malformed, asyncio.TimeoutError) as error:
                 why = str(error) or type(error).__name__
+            except Exception as error:
+                log.exception("a defect of the worker's connection")
+                why = f"{type(error).__name__}: {error}"
             if code is not None and 4100 <= code < 4200:
                 refused += 1
                 if refused == 2 or code == 4101:

@@ -12,7 +12,11 @@ from typing import Any, Literal
 
 from . import events
 from .past import Past, approval_hash
-from .values import json_value
+from .values import json_value, text
+
+#: What a question may have: more is cut.
+TITLE_CHARS = 500
+BODY_BYTES = 60 << 10
 
 Kind = Literal["review", "input", "tool"]
 
@@ -96,7 +100,6 @@ class RunBase:
         self._parts, self._calls, self._tasks = self.past.parts, self.past.calls, len(self.past.tasks)
         self._answered = [row for row in self.past.approvals.values() if not row.get("spent")]
         self._part: tuple[str, str, str] | None = None
-        self._said: dict[str, str] = {}
 
     # What it is told.
 
@@ -226,6 +229,8 @@ class RunBase:
         """
         self.rest()
         asked = {name: json_value(value) for name, value in asked.items() if value is not None}
+        asked["title"] = asked["title"][:TITLE_CHARS]
+        asked["body"] = text(asked["body"], BODY_BYTES)
         bound = approval_hash(asked)
         with self._changed:
             self._asked += 1
@@ -263,7 +268,7 @@ class RunBase:
         expires_at = int((time.time() + expires_in) * 1000) if expires_in is not None else None
         kind: Kind = "review" if schema is None else "input"
         words = body or title
-        asked = {"kind": kind, "title": title or key, "body": words, "schema": schema, "roles": roles}
+        asked = {"kind": kind, "title": title or key, "body": words, "schema": schema, "roles": roles or None}
         return {**asked, "task": self.task, "expires_at": expires_at, "on_expire": on_expire}
 
 

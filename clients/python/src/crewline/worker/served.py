@@ -25,7 +25,7 @@ class Served:
         return {
             "name": self.name,
             "version": self.version,
-            "description": self.description,
+            "description": self.description[:4000],
             "input_schema": self.input_schema or {"type": "object"},
         }
 

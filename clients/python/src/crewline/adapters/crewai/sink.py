@@ -76,8 +76,6 @@ class Sink:
         self._below: dict[tuple[str, str], int] = {}
         self._finished = sum(1 for task in self._tasks.values() if task.place is not None and self._has_finished(task))
         self._implicit: Task | None = None
-        #: The task that an agent works on now, for words of people that reach it.
-        self.current: Task | None = None
 
     def __call__(self, source: Any, event: Any) -> None:
         """Takes an event, in the thread that made it. Raises when the run is to end, which is how a crew is stopped."""
@@ -173,7 +171,9 @@ class Sink:
             if task.id not in self.run.past.tasks:
                 self.run.emit(events.task_started(task.id, task.name, task.agent))
             self._report(f"{(role or task.agent).strip()} begins {task.name}")
-        self._at[event.event_id] = self.current = task
+        self._at[event.event_id] = task
+        # Words of people reach it.
+        self.run.task = task.id
 
     def _on_task_completed(self, source: Any, event: Any) -> None:
         task = self._tasks.get(event.task_id)
@@ -195,7 +195,8 @@ class Sink:
     def _on_method_execution_started(self, _source: Any, event: Any) -> None:
         around = self._around(event.parent_event_id)
         parent = around.task if isinstance(around, Call) else around
-        self._at[event.event_id] = self._begin(self._next_id(), event.method_name, self.root, parent.id if parent else None)
+        task = self._at[event.event_id] = self._begin(self._next_id(), event.method_name, self.root, parent.id if parent else None)
+        self.run.task = task.id
 
     def _on_method_execution_finished(self, _source: Any, event: Any) -> None:
         task = self._at.get(event.started_event_id or "")
