@@ -64,6 +64,8 @@ class Recorder:
 
         async def say(event: dict[str, Any]) -> None:
             recorded.log.append(event)
+            if until(event):
+                then(child)
 
         printed = asyncio.gather(told(child.output, "stdout", "info", say), told(child.errors, "stderr", "warn", say))
         recorded.end = None
@@ -72,8 +74,6 @@ class Recorder:
             while (message := await child.line.receive()) is not None:
                 if message["op"] == "event":
                     await say(message["event"])
-                    if until(message["event"]):
-                        then(child)
                 elif message["op"] == "ask":
                     self._ask(recorded, message, answers, child)
                 else:

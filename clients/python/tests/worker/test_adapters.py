@@ -33,3 +33,4 @@ async def test_an_interrupt_of_a_graph_asks_people(recorder: Recorder) -> None:
     recorder.answer(recorded, recorded.asked[0], {"verdict": "answer", "value": "Ada"})
     await recorder.go_on(recorded, "agent", FRAMEWORKS + "interrupted")
     assert recorded.end == {"status": "succeeded", "output": "Hello Ada"}
+    assert recorded.text() == "Hello Ada"

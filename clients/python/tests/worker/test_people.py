@@ -117,15 +117,15 @@ async def test_what_was_approved_is_that_and_nothing_else(recorder: Recorder) ->
 async def test_an_approval_that_was_used_allows_nothing_more(recorder: Recorder) -> None:
     recorded = await recorder.run(
         "crew",
-        PEOPLE + "mailing",
+        PEOPLE + "hanging",
         answers=approve,
-        approve=["send_email"],
+        approve=["hang"],
         hot_seconds=60,
-        until=lambda event: event["type"] == "tool.finished",
+        until=lambda event: event["type"] == "log.written" and event["message"] == "hanging",
         then=lambda child: child.kill(),
     )
     assert recorded.end is None
-    await recorder.go_on(recorded, "crew", PEOPLE + "mailing", approve=["send_email"])
+    await recorder.go_on(recorded, "crew", PEOPLE + "hanging", approve=["hang"])
     assert recorded.end == {"status": "parked"}
     assert len(recorded.asked) == 2
 

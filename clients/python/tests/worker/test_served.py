@@ -93,9 +93,9 @@ def text(log: list[dict[str, Any]]) -> str:
 
 async def test_a_crew_is_served_as_it_stands(place: Place) -> None:
     await place.worker(crews=1)
-    crews = await place.person.call("crew.list", {"filter": {"field": "name", "eq": "py_research"}})
-    assert crews["items"][0]["executor"] == "worker"
-    assert crews["items"][0]["input_schema"]["required"] == ["topic", "year"]
+    crews = await place.person.until("crew.list", {"filter": {"field": "name", "eq": "py_research"}}, bool)
+    assert crews[0]["executor"] == "worker"
+    assert crews[0]["input_schema"]["required"] == ["topic", "year"]
     run, log = await place.person.ended(await place.person.start("py_research", INPUTS))
     assert (run["status"], run["output"]) == ("succeeded", "The report is fine and ready to ship")
     assert [event["agent"] for event in log if event["type"] == "task.started"] == ["researcher", "writer", "reviewer"]

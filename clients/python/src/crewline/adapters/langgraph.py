@@ -17,6 +17,7 @@ async def execute(run: AsyncRun, graph: Any, given: Any, *, config: dict[str, An
 
     settings = {"configurable": {"thread_id": run.id}, **(config or {})}
     calls: dict[str, str] = {}
+    spoken: set[str] = set()
     speaking, output = None, ""
     while True:
         interrupts: list[Any] = []
@@ -27,6 +28,7 @@ async def execute(run: AsyncRun, graph: Any, given: Any, *, config: dict[str, An
                     if message.id != speaking:
                         run.end_text()
                         speaking = message.id
+                        spoken.add(message.id)
                     run.text(text_of(message.content))
                 continue
             for node, update in chunk.items():
@@ -34,7 +36,12 @@ async def execute(run: AsyncRun, graph: Any, given: Any, *, config: dict[str, An
                     interrupts.extend(update)
                     continue
                 for message in messages_of(update):
-                    output = tell(run, message, calls) or output
+                    words = tell(run, message, calls)
+                    if words and message.id not in spoken:
+                        # A model that does not stream says it all at once.
+                        run.end_text()
+                        run.text(words)
+                    output = words or output
         if not interrupts:
             run.end_text()
             return output

@@ -21,7 +21,6 @@ from .pipe import Pipe
 from .run import AsyncRun, Parked, Run, RunBase, RunCancelled, RunEnded, RunFailed
 
 
-
 def main(sock: socket.socket, out: int, err: int) -> None:
     """Everything that the process does; never returns."""
     _settle(out, err)

@@ -12,8 +12,8 @@ from typing import Any
 
 from .run import RunFailed
 
-#: The name under which a worker's own script is imported again in a run's process, as `multiprocessing` has it.
-MAIN = "__mp_main__"
+#: The name under which a worker's own script is imported again in a run's process.
+MAIN = "__crewline_main__"
 
 
 def reference(function: Callable[..., Any]) -> str:

@@ -18,6 +18,7 @@ def lookup(query: str) -> str:
 
 
 async def with_langgraph(run: AsyncRun) -> str:
+    from langchain_core.runnables import RunnableConfig
     from langchain_core.tools import tool
     from langchain_openai import ChatOpenAI
     from langgraph.graph import START, MessagesState, StateGraph
@@ -28,8 +29,9 @@ async def with_langgraph(run: AsyncRun) -> str:
     tools = [tool(lookup)]
     model = ChatOpenAI(model="fake-gpt", base_url=os.environ["FAKE_LLM_URL"], api_key="x", streaming=True, stream_usage=True).bind_tools(tools)
 
-    async def call(state: Any) -> Any:
-        return {"messages": [await model.ainvoke(state["messages"])]}
+    async def call(state: Any, config: RunnableConfig) -> Any:
+        # Before Python 3.11 a model streams only when it is handed the config.
+        return {"messages": [await model.ainvoke(state["messages"], config)]}
 
     graph = StateGraph(MessagesState)
     graph.add_node("model", call)
@@ -48,7 +50,8 @@ async def interrupted(run: AsyncRun) -> str:
 
     from crewline.adapters import langgraph
 
-    async def ask(state: Any) -> Any:
+    # Before Python 3.11 an async node can't be interrupted.
+    def ask(state: Any) -> Any:
         return {"messages": [AIMessage(content=f"Hello {interrupt('Who are you?')}")]}
 
     graph = StateGraph(MessagesState)

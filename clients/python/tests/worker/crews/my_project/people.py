@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from crewai import Agent, Crew, Process, Task
@@ -46,9 +47,17 @@ def broken(to: str) -> str:
     raise ValueError(f"no route to {to}")
 
 
+@tool("hang")
+def hang(to: str) -> str:
+    """A tool that never comes back."""
+    print("hanging")
+    threading.Event().wait()
+    return to
+
+
 def mailing(tool_name: str = "send_email") -> Crew:
     """A crew whose tool is to be allowed."""
-    agent = Agent(role="Clerk", goal="Send", backstory="Sends.", llm=model(), tools=[send_email, broken])
+    agent = Agent(role="Clerk", goal="Send", backstory="Sends.", llm=model(), tools=[send_email, broken, hang])
     first = Task(name="draft", description="Draft. @@say the draft@@", expected_output="A draft", agent=agent)
     second = Task(
         name="send",
@@ -58,6 +67,11 @@ def mailing(tool_name: str = "send_email") -> Crew:
         context=[],
     )
     return Crew(agents=[agent], tasks=[first, second])
+
+
+def hanging() -> Crew:
+    """A crew whose tool never comes back."""
+    return mailing("hang")
 
 
 def failing_tool() -> Crew:
