@@ -36,17 +36,15 @@ class Place:
         worker = WorkerProcess(url or self.server.url, key or self.key, name, **environment)
         self._workers.append(worker.start())
         if online:
-            await self.worker_is(name, "online", worker)
+            row = await self.worker_is(name, "online", worker)
+            await self.person.until("crew.list", {"limit": 200}, lambda crews: set(row["crews"]) <= {crew["name"] for crew in crews})
         return worker
 
-    async def worker_is(self, name: str, state: str, worker: WorkerProcess | None = None) -> None:
-        """Waits until the server says that the worker is so."""
-
-        def holds(rows: list[dict[str, Any]]) -> bool:
-            return any(row["name"] == name and row["state"] == state for row in rows)
-
+    async def worker_is(self, name: str, state: str, worker: WorkerProcess | None = None) -> dict[str, Any]:
+        """Waits until the server says that the worker is so; its row."""
         try:
-            await self.person.until("worker.list", {}, holds)
+            rows = await self.person.until("worker.list", {}, lambda rows: any((row["name"], row["state"]) == (name, state) for row in rows))
+            return next(row for row in rows if row["name"] == name)
         except asyncio.TimeoutError:
             raise AssertionError(f"the worker was never {state}:\n{worker.said if worker else ''}") from None
 
@@ -127,7 +125,7 @@ async def test_the_command_line_serves_crews_and_agents(place: Place) -> None:
     ]
     worker = await place.worker("cli", script=["-m", "crewline.cli", *arguments])
     rows = (await place.person.call("worker.list", {}))["items"]
-    assert (rows[0]["capacity"], rows[0]["labels"], sorted(crew["name"] for crew in rows[0]["crews"])) == (1, ["gpu"], ["floods", "py_cli"])
+    assert (rows[0]["capacity"], rows[0]["labels"], sorted(rows[0]["crews"])) == (1, ["gpu"], ["floods", "py_cli"])
     run, _ = await place.person.ended(await place.person.start("py_cli", INPUTS))
     assert run["status"] == "succeeded"
     worker.signal(signal.SIGTERM)

@@ -25,7 +25,8 @@ log = logging.getLogger("crewline.worker")
 HEARD = ["run.cancel_requested", "run.pause_requested", "run.resumed", "steer.received", "approval.answered"]
 #: Faults after which the same request may go through.
 PASSING = {"unavailable", "internal", "timeout", "rate_limited", "too_many", "disconnected"}
-OUTPUT_BYTES = 128 << 10
+#: What a run's output may have: more is cut.
+OUTPUT_BYTES = 32_000
 
 
 class Assignment:
@@ -311,8 +312,14 @@ class Assignment:
                 ending = {"status": "released"}
         if ending["status"] == "released":
             await self._call("run.release", self.held, key=True)
-        else:
+            return
+        try:
             await self._call("run.finish", {**self.held, **ending}, key=True)
+        except Refused as refused:
+            if refused.code not in ("invalid", "too_large"):
+                raise
+            # Left as it is, the run would be executed again and again.
+            await self._give_up(f"the server refused how the run ended: {refused}")
 
     async def _call(self, op: str, body: dict[str, Any], key: bool = False) -> Any:
         """Asks until there is an answer; a fault that passes is waited for."""

@@ -41,7 +41,7 @@ class Connection:
     async def connected(self, after: int) -> int:
         """Waits for a later connection."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._gone or (self._session is not None and self._number > after))
+            await self._changed.wait_for(lambda: self._gone or (self._number > after and self._session is not None and not self._session.is_over))
             if self._gone:
                 raise self._gone
             return self._number
@@ -128,7 +128,9 @@ class Connection:
     async def _current(self, registered: bool) -> Session:
         def found() -> Session | None:
             session = self._session
-            return session if session is not None and (session.ready.is_set() or not registered) else None
+            if session is None or session.is_over:
+                return None
+            return session if session.ready.is_set() or not registered else None
 
         async with self._changed:
             await self._changed.wait_for(lambda: self._gone or found())

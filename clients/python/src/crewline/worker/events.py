@@ -18,7 +18,7 @@ def _event(kind: str, **fields: Any) -> Event:
 
 def fault(code: str, message: str, **more: Any) -> dict[str, Any]:
     """An error meant for people; trying the same again is up to them."""
-    return {"code": code, "message": values.text(message, 16 << 10), "retry": "never", **more}
+    return {"code": code, "message": values.text(message, 4 << 10), "retry": "never", **more}
 
 
 def task_started(task: str, name: str, agent: str, parent: str | None = None) -> Event:

@@ -53,6 +53,11 @@ class Session:
         self._heard = time.monotonic()
         self._over = False
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the connection has ended."""
+        return self._over
+
     # Asking.
 
     async def request(self, op: str, body: dict[str, Any], key: str | None) -> Any:
@@ -67,6 +72,9 @@ class Session:
             return await answer
         finally:
             self._asked.pop(id, None)
+            if answer.done() and not answer.cancelled():
+                # Where sending has failed nobody looks at it.
+                answer.exception()
 
     async def subscribe(self, target: dict[str, Any], options: dict[str, Any]) -> Following:
         """Follows something."""
