@@ -13,11 +13,10 @@ import pytest_asyncio
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE / "crews")]
 
-from fake_llm import FakeLLM  # noqa: E402
-from recorder import Recorder  # noqa: E402
-
 from crewline.worker.children import Children  # noqa: E402
 from crewline.worker.worker import CREWAI  # noqa: E402
+from fake_llm import FakeLLM  # noqa: E402
+from recorder import Recorder  # noqa: E402
 
 
 @pytest.fixture(scope="session")

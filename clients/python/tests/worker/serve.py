@@ -31,6 +31,7 @@ if os.environ.get("CREWS"):
     worker.crew("py_reviewed", "my_project.people:reviewed")
     worker.crew("py_mailing", "my_project.people:mailing", approve=["send_email"])
     worker.crew("py_flow", "my_project.people:ReviewedFlow")
+    worker.crew("py_two_slow", "my_project.people:two_slow")
     worker.crew("py_slow", "my_project.people:slow")
     worker.crew("py_broken", "my_project.fails_to_import:Crew")
 

@@ -85,7 +85,7 @@ class Server:
     def key(self, name: str = "worker") -> str:
         """A new API key of a worker."""
         arguments = [binary(), "key", "add", name, "--data", self._folder.name]
-        made = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        made = subprocess.run(arguments, capture_output=True, text=True, check=False)
         assert made.returncode == 0, made.stderr
         return made.stdout.strip()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from recorder import Recorder
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

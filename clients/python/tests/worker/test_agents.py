@@ -11,6 +11,7 @@ from typing import Any
 import ormsgpack
 import psutil
 import pytest
+
 from recorder import Recorded, Recorder
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+
 from fake_llm import FakeLLM
 from server import PATIENCE, Person, Server
 from workers import Road, WorkerProcess
@@ -271,6 +272,20 @@ async def test_words_of_people_reach_a_run(place: Place) -> None:
     row, log = await place.person.ended(run)
     assert row["output"] == "one heard left"
     assert [event["type"] for event in log if event["type"].startswith("steer.")] == ["steer.received", "steer.applied"]
+
+
+async def test_a_run_that_is_paused_is_put_away_between_tasks_and_goes_on(place: Place) -> None:
+    await place.worker(crews=1)
+    run = await place.person.start("py_two_slow")
+    await place.person.log(run, lambda log: any(event["type"] == "text.delta" for event in log))
+    await place.person.call("run.pause", {"id": run})
+    await place.person.log(run, lambda log: any(event["type"] == "run.waiting" for event in log))
+    assert (await place.person.run(run))["status"] == "waiting"
+    await place.person.call("run.resume", {"id": run})
+    row, log = await place.person.ended(run)
+    assert (row["status"], row["output"]) == ("succeeded", "done")
+    assert [event["task"] for event in log if event["type"] == "task.started"] == ["task-1", "task-2"]
+    assert text(log).count("word29") == 1
 
 
 # The way there and back.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
 from server import PATIENCE
 
 HERE = Path(__file__).parent

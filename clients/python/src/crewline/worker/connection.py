@@ -21,6 +21,7 @@ from .session import Lost, Session
 log = logging.getLogger("crewline.worker")
 
 OPEN_SECONDS = 10.0
+CLOSE_SECONDS = 2.0
 MESSAGE_BYTES = 2 << 20
 FIRST_MS, MOST_MS = 250, 15_000
 
@@ -153,6 +154,7 @@ class Connection:
                     compression=None,
                     max_size=MESSAGE_BYTES,
                     open_timeout=OPEN_SECONDS,
+                    close_timeout=CLOSE_SECONDS,
                     ping_interval=None,
                 ) as socket:
                     session, fault = await self._open(socket, last_close)

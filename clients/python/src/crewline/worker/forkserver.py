@@ -7,6 +7,7 @@ killed and before the id can belong to anyone else.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
@@ -85,8 +86,7 @@ def _serve(control: socket.socket) -> NoReturn:
 
 def _reap(control: socket.socket, living: set[int]) -> None:
     for pid in list(living):
-        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if ended is not None:
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
             # While it is not waited for, its id, and so its group's, is its own.
             _kill_group(pid)
             _, status = os.waitpid(pid, 0)
@@ -95,10 +95,8 @@ def _reap(control: socket.socket, living: set[int]) -> None:
 
 
 def _kill_group(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def _read(descriptor: int) -> bytes:

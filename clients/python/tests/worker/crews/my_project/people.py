@@ -86,6 +86,15 @@ def slow() -> Crew:
     return Crew(agents=[agent], tasks=[Task(name="speak", description=f"@@say {words}@@", expected_output="Words", agent=agent)])
 
 
+def two_slow() -> Crew:
+    """Two tasks, of which the first takes a while."""
+    agent = Agent(role="Speaker", goal="Speak", backstory="Speaks.", llm=model("fake-slow"))
+    words = " ".join(f"word{number}" for number in range(30))
+    first = Task(name="first", description=f"@@say {words}@@", expected_output="Words", agent=agent)
+    second = Task(name="second", description="@@say done@@", expected_output="Words", agent=agent, context=[])
+    return Crew(agents=[agent], tasks=[first, second])
+
+
 def stuck() -> Crew:
     """A crew whose model never answers."""
     agent = Agent(role="Waiter", goal="Wait", backstory="Waits.", llm=model("fake-stuck"))
