@@ -12,6 +12,8 @@ import ormsgpack
 import psutil
 import pytest
 
+from crewline.worker.children import Children
+from fake_llm import FakeLLM
 from recorder import Recorded, Recorder
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -100,12 +102,18 @@ async def test_words_of_people_are_read_and_told_so(recorder: Recorder) -> None:
     assert [event["steer_id"] for event in recorded.of("steer.applied")] == ["s1"]
 
 
-async def test_frameworks_keep_to_themselves_and_their_storage_goes_with_the_run(recorder: Recorder) -> None:
-    recorded = await run(recorder, "environment")
+async def test_frameworks_keep_to_themselves_and_their_storage_goes_with_the_run(monkeypatch: pytest.MonkeyPatch, fake_llm: FakeLLM) -> None:
+    monkeypatch.setenv("CREWLINE_API_KEY", "crk_secret")
+    monkeypatch.setenv("CREWAI_TRACING_ENABLED", "true")
+    children = Children([])
+    recorded = await run(Recorder(children), "environment")
+    await children.close()
     assert recorded.end is not None and recorded.end["status"] == "succeeded"
     told = ast.literal_eval(recorded.end["output"])
     assert (told["CREWAI_DISABLE_TELEMETRY"], told["CREWAI_TRACING_ENABLED"], told["OTEL_SDK_DISABLED"]) == ("true", "false", "true")
     assert told["stdin"] == ""
+    # The worker's key is none of a crew's business.
+    assert told["CREWLINE_API_KEY"] is None
     assert "crewline-run-" in told["storage"] and not Path(told["storage"]).exists()
 
 

@@ -118,10 +118,11 @@ class Assignment:
         past, head = Past(), int(self.lease["history_head"])
         offset = 0
         if head > 0:
-            async for offset, happened in self._link.follow(self.run_id, 0, None):
-                past.take(happened)
-                if offset >= head:
-                    break
+            async with contextlib.aclosing(self._link.follow(self.run_id, 0, None)) as log_so_far:
+                async for offset, happened in log_so_far:
+                    past.take(happened)
+                    if offset >= head:
+                        break
         return past, offset
 
     async def _work(self, served: Served, past: Past) -> None:

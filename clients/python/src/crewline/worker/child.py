@@ -28,8 +28,6 @@ def main(sock: socket.socket, out: int, err: int) -> None:
     job = pipe.receive()
     os.environ.update(job["environment"])
     os.environ["CREWLINE_RUN_DIR"] = os.environ["CREWAI_STORAGE_DIR"] = job["folder"]
-    if job["path"] not in sys.path:
-        sys.path.insert(0, job["path"])
     try:
         end = _describe(job) if job["op"] == "describe" else _execute(job, pipe)
     except BaseException as error:
@@ -58,17 +56,23 @@ def _settle(out: int, err: int) -> None:
 
 
 def _describe(job: dict[str, Any]) -> dict[str, Any]:
-    from ..adapters import crewai
-
+    crewai = _crewai()
     return {"status": "described", "described": crewai.describe(target.load(job["target"]))}
+
+
+def _crewai() -> Any:
+    try:
+        from ..adapters import crewai
+    except ModuleNotFoundError as error:
+        raise RunFailed("internal", f"the worker can't execute a crew, for {error}: pip install 'crewline[crewai]' where it runs") from error
+    return crewai
 
 
 def _execute(job: dict[str, Any], pipe: Pipe) -> dict[str, Any]:
     run: RunBase = Run(job, pipe.send)
     try:
         if job["kind"] == "crew":
-            from ..adapters import crewai
-
+            crewai = _crewai()
             _listen(run, pipe)
             output = crewai.execute(run, target.load(job["target"]), approve=job.get("approve") or [])
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -121,20 +122,28 @@ class Children:
             os.close(err_end)
         streams = [await _reads(descriptor) for descriptor in (out, err)]
         line = await Line.over(here)
-        pid = await forked
+        try:
+            pid = await forked
+        except ChildProcessError:
+            line.close()
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            raise
         child = Child(pid, line, streams[0], streams[1], folder)
         self._living[pid] = child
         environment = {**self._environment, **job.pop("environment", {})}
-        line.send({"environment": environment, "folder": folder, "path": os.getcwd(), **job})
+        line.send({"environment": environment, "folder": folder, **job})
         return child
 
     def _listening(self) -> socket.socket:
         if self._control is not None and self._server is not None and self._server.poll() is None:
             return self._control
         here, there = socket.socketpair()
-        begin = "from crewline.worker.forkserver import main; main()"
-        command = [sys.executable, "-c", begin, str(there.fileno()), os.getcwd(), *self._preload]
-        environment = {**os.environ, **self._environment, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+        begin = "import json, sys; sys.path[:] = json.loads(sys.argv[2]); from crewline.worker.forkserver import main; main()"
+        path = json.dumps([os.getcwd(), *(entry for entry in sys.path if entry)])
+        command = [sys.executable, "-c", begin, str(there.fileno()), path, *self._preload]
+        # The worker's key is none of a crew's business.
+        environment = {**os.environ, **self._environment}
+        environment.pop("CREWLINE_API_KEY", None)
         self._server = subprocess.Popen(command, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
         there.close()
         here.setblocking(False)

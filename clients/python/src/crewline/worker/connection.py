@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -62,7 +62,7 @@ class Connection:
                     self._changed.notify_all()
             return reply
 
-    async def rows(self, op: str, body: dict[str, Any]) -> AsyncIterator[list[dict[str, Any]]]:
+    async def rows(self, op: str, body: dict[str, Any]) -> AsyncGenerator[list[dict[str, Any]], None]:
         """The list as it is, on this connection; after the connection's end the caller asks anew."""
         session = await self._current(registered=True)
         following = await session.subscribe({"query": {"op": op, "input": body}}, {})
@@ -87,7 +87,7 @@ class Connection:
         finally:
             await session.unsubscribe(following)
 
-    async def follow(self, run_id: str, after: int, only: list[str] | None) -> AsyncIterator[tuple[int, list[dict[str, Any]]]]:
+    async def follow(self, run_id: str, after: int, only: list[str] | None) -> AsyncGenerator[tuple[int, list[dict[str, Any]]], None]:
         """A run's events, from where they were left, over all connections."""
         target = {"run": run_id, **({"only": only} if only else {})}
         at = after

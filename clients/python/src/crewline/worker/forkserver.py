@@ -24,9 +24,8 @@ FORKED, ENDED = b"F", b"E"
 
 
 def main() -> NoReturn:
-    """Serves until its supervisor hangs up; given a socket's descriptor, a path to import from, and modules."""
+    """Serves until its supervisor hangs up; given a socket's descriptor, what `sys.path` is, and modules."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    sys.path.insert(0, sys.argv[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for module in sys.argv[3:]:

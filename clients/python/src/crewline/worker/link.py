@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
 
@@ -31,11 +31,11 @@ class Link(Protocol):
         """Asks for an operation, a mutation with its key. It is sent again after a new connection, with the same key."""
         ...
 
-    def rows(self, op: str, body: dict[str, Any]) -> AsyncIterator[list[dict[str, Any]]]:
+    def rows(self, op: str, body: dict[str, Any]) -> AsyncGenerator[list[dict[str, Any]], None]:
         """A list that stays true: all of it, whenever it has changed."""
         ...
 
-    def follow(self, run_id: str, after: int, only: list[str] | None) -> AsyncIterator[tuple[int, list[dict[str, Any]]]]:
+    def follow(self, run_id: str, after: int, only: list[str] | None) -> AsyncGenerator[tuple[int, list[dict[str, Any]]], None]:
         """A run's events with offsets above `after`, of these types or of all, as they come: each time up to an offset."""
         ...
 

@@ -14,6 +14,8 @@ from .served import Served, Settings
 
 log = logging.getLogger("crewline.worker")
 
+#: How long giving runs back may take; where the server is away it finds out by itself.
+RELEASE_SECONDS = 10.0
 #: After so many ends of the list of leases on a connection that lives, someone else is this worker.
 ENDED_TOO_OFTEN = 3
 
@@ -64,8 +66,8 @@ class Supervisor:
     async def _drained(self) -> None:
         await self._draining.wait()
         log.info("draining: %d runs to end", len(self._assignments))
-        if self._assignments:
-            await self._register()
+        # The server is told beside: it may be away.
+        telling = asyncio.ensure_future(self._register() if self._assignments else asyncio.sleep(0))
         waits = [asyncio.ensure_future(event.wait()) for event in (self._idle, self._hurried)]
         await asyncio.wait(waits, timeout=self._settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -74,7 +76,8 @@ class Supervisor:
             log.warning("giving %d runs back, which have not ended in time", len(self._assignments))
             for assignment in list(self._assignments.values()):
                 await assignment.release()
-            await self._idle.wait()
+            await asyncio.wait({asyncio.ensure_future(self._idle.wait())}, timeout=RELEASE_SECONDS)
+        telling.cancel()
 
     async def _describe(self, served: Served) -> None:
         """Learns in a process of its own what a crew wants. One that can't be imported is served all the same: its runs say why they fail."""

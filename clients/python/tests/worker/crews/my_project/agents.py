@@ -61,7 +61,7 @@ def steered(run: Run) -> str:
 
 
 def environment(run: Run) -> dict[str, Any]:
-    names = ["CREWAI_DISABLE_TELEMETRY", "CREWAI_TRACING_ENABLED", "OTEL_SDK_DISABLED"]
+    names = ["CREWAI_DISABLE_TELEMETRY", "CREWAI_TRACING_ENABLED", "OTEL_SDK_DISABLED", "CREWLINE_API_KEY"]
     from crewai_core.paths import db_storage_path
 
     Path(db_storage_path(), "left.db").write_text("x")
