@@ -12,7 +12,13 @@ SUBPROTOCOL = "crewline.v1"
 
 HELLO, WELCOME, REQUEST, REPLY, FAULT = 1, 2, 3, 4, 5
 SUBSCRIBE, SUBSCRIBED, EVENTS, SNAPSHOT, ENDED, CREDIT, UNSUBSCRIBE = 10, 11, 12, 13, 14, 15, 16
+CANCEL = 6
 PING, PONG, NOTICE, GOAWAY = 30, 31, 32, 33
+
+#: The kinds that only a client sends.
+FROM_CLIENTS = {HELLO, REQUEST, CANCEL, SUBSCRIBE, CREDIT, UNSUBSCRIBE}
+#: How deep a frame may be nested, with itself as 1.
+DEPTH = 32
 
 #: Bytes that follow a value's first byte, of those that have no length and no parts.
 _FIXED = {0xC0: 0, 0xC2: 0, 0xC3: 0, 0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8}
@@ -35,13 +41,25 @@ def encode(*frame: Any) -> bytes:
 def frames(message: bytes) -> Iterator[tuple[list[Any], int]]:
     """The frames of a message, each with its length in bytes, which is what it costs of the credit."""
     at = 0
+    if not message:
+        raise Malformed("an empty message")
     while at < len(message):
         end = _end(message, at)
         frame = ormsgpack.unpackb(message[at:end])
-        if not isinstance(frame, list) or not frame:
-            raise Malformed("a frame is an array that begins with its kind")
+        if not isinstance(frame, list) or not frame or not isinstance(frame[0], int) or frame[0] in FROM_CLIENTS:
+            raise Malformed("a frame is an array that begins with a kind which the server sends")
+        if frame[0] in (EVENTS, SNAPSHOT, ENDED) and any(place < 0 for place in frame[2 : 4 if frame[0] == EVENTS else 3]):
+            raise Malformed("a position below zero")
+        if _depth(frame) > DEPTH:
+            raise Malformed("a frame that is nested too deep")
         yield frame, end - at
         at = end
+
+
+def _depth(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(_depth, value.values()), default=0)
+    return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0
 
 
 def _end(data: bytes, at: int) -> int:
