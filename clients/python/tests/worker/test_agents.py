@@ -204,8 +204,9 @@ async def test_a_run_is_cancelled_in_time_whatever_it_does(recorder: Recorder, k
 
     recorded = await recorder.run(kind, target, {"n": 10**9}, until=works, then=cancel)
     assert time.monotonic() - asked[0] < CANCEL_SECONDS
-    assert recorded.end in ({"status": "cancelled"}, None)
-    if "busy" not in target:
+    # Who looks at it ends by itself; the others are ended.
+    assert recorded.end == {"status": "cancelled"} or (recorded.end is None and os.WIFSIGNALED(recorded.status))
+    if mode == "graceful" and target.endswith(("speaks", "asleep", "slow")):
         assert recorded.end == {"status": "cancelled"}
 
 

@@ -24,7 +24,7 @@ log = logging.getLogger("crewline.worker")
 #: How long a crew may take to notice that it is to end, before TERM.
 NOTICE_SECONDS = 1.0
 #: How long it may take after TERM, before KILL.
-TERM_SECONDS = 0.5
+TERM_SECONDS = 0.8
 #: What frameworks are told not to do in a worker: send telemetry and prompts away, ask at a terminal, look for updates.
 ENVIRONMENT = {
     "CREWAI_DISABLE_TELEMETRY": "true",

@@ -50,8 +50,7 @@ async def interrupted(run: AsyncRun) -> str:
 
     from crewline.adapters import langgraph
 
-    # Before Python 3.11 an async node can't be interrupted.
-    def ask(state: Any) -> Any:
+    async def ask(state: Any) -> Any:
         return {"messages": [AIMessage(content=f"Hello {interrupt('Who are you?')}")]}
 
     graph = StateGraph(MessagesState)
