@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from crewline.worker.link import Refused
 from fake_llm import FakeLLM
 from server import PATIENCE, Person, Server
 from workers import Road, WorkerProcess
@@ -162,6 +163,21 @@ async def test_a_worker_without_a_key_or_an_address_says_so(fake_llm: FakeLLM) -
         assert words in worker.said
 
 
+async def test_a_key_that_is_revoked_ends_its_worker_at_once(place: Place) -> None:
+    worker = await place.worker()
+    keys = await place.person.call("api_key.list", {})
+    await place.person.call("api_key.revoke", {"id": keys["items"][0]["id"]})
+    assert await worker.ended() == 3
+    assert "the server does not take the API key" in worker.said
+
+
+async def test_a_name_that_the_engine_has_ends_the_worker_and_it_says_which(place: Place) -> None:
+    script = ["-m", "crewline.cli", "worker", "--agent", "review=my_project.agents:floods"]
+    worker = await place.worker(script=script, online=False)
+    assert await worker.ended() == 3
+    assert "worker.register was refused" in worker.said and "review" in worker.said
+
+
 async def test_a_second_worker_of_the_same_name_ends_the_first_which_says_why(place: Place) -> None:
     first = await place.worker()
     second = await place.worker()
@@ -182,6 +198,10 @@ async def test_every_failure_of_a_crew_is_seen_by_who_started_it_and_the_worker_
     for crew, (code, words) in expected.items():
         run, _ = await place.person.ended(await place.person.start(crew))
         assert run["status"] == "failed" and run["fault"]["code"] == code and words in run["fault"]["message"], (crew, run)
+    for crew, inputs in (("nobody_has_this", {}), ("py_research", {"topic": "Rust"}), ("in_script", {"name": 7})):
+        with pytest.raises(Refused) as refused:
+            await place.person.start(crew, inputs)
+        assert refused.value.code == "invalid"
     run, log = await place.person.ended(await place.person.start("binary"))
     assert run["status"] == "succeeded" and "żółć" in lines(log)
     run, log = await place.person.ended(await place.person.start("prints_a_lot", {"lines": 5000}))
