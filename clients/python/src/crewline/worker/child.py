@@ -63,8 +63,8 @@ def _describe(job: dict[str, Any]) -> dict[str, Any]:
 def _crewai() -> Any:
     try:
         from ..adapters import crewai
-    except ModuleNotFoundError as error:
-        raise RunFailed("internal", f"the worker can't execute a crew, for {error}: pip install 'crewline[crewai]' where it runs") from error
+    except ImportError as error:
+        raise RunFailed("internal", f"the worker can't execute a crew: {error}. Where it runs: pip install 'crewline[crewai]'") from error
     return crewai
 
 

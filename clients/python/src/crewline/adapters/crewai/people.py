@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
+from collections.abc import Callable
 from typing import Any
 
-from crewai.agents.agent_executor import AgentExecutor
 from crewai.agents.parser import AgentFinish
 from crewai.core.providers.human_input import SyncHumanInputProvider, set_provider
 from crewai.flow.async_feedback.types import HumanFeedbackPending, PendingFeedbackContext
@@ -87,21 +88,46 @@ def replay_reviews(run: RunBase) -> None:
         if not bodies:
             return None
         output = bodies.pop(0)
-        executor.state.messages.append({"role": "assistant", "content": output})
         finish = AgentFinish(thought="", output=output, text=output)
-        executor.state.current_answer, executor.state.is_finished = finish, True
+        if hasattr(executor, "state"):
+            executor.state.messages.append({"role": "assistant", "content": output})
+            executor.state.current_answer, executor.state.is_finished = finish, True
+        else:
+            executor.messages.append({"role": "assistant", "content": output})
         return finish
 
-    kickoff, kickoff_async = AgentExecutor.kickoff, AgentExecutor.kickoff_async
+    for executor, (works, works_async) in executors().items():
+        _replay(executor, works, works_async, answered)
+
+
+def executors() -> dict[Any, tuple[str, str]]:
+    """What executes an agent's task in this version of CrewAI, and the methods in which it asks the model until there is an answer."""
+    found: dict[Any, tuple[str, str]] = {}
+    for module, name, methods in (
+        ("crewai.agents.agent_executor", "AgentExecutor", ("kickoff", "kickoff_async")),
+        ("crewai.experimental.agent_executor", "AgentExecutor", ("kickoff", "kickoff_async")),
+        ("crewai.agents.crew_agent_executor", "CrewAgentExecutor", ("_invoke_loop", "_ainvoke_loop")),
+    ):
+        try:
+            executor = getattr(importlib.import_module(module), name, None)
+        except ModuleNotFoundError:
+            continue
+        if executor is not None:
+            found[executor] = methods
+    return found
+
+
+def _replay(executor: Any, works: str, works_async: str, answered: Callable[[Any], AgentFinish | None]) -> None:
+    work, work_async = getattr(executor, works), getattr(executor, works_async)
 
     def replayed(self: Any, *args: Any, **more: Any) -> Any:
-        return answered(self) or kickoff(self, *args, **more)
+        return answered(self) or work(self, *args, **more)
 
     async def replayed_async(self: Any, *args: Any, **more: Any) -> Any:
-        return answered(self) or await kickoff_async(self, *args, **more)
+        return answered(self) or await work_async(self, *args, **more)
 
-    AgentExecutor.kickoff = replayed  # type: ignore[method-assign]
-    AgentExecutor.kickoff_async = replayed_async  # type: ignore[method-assign]
+    setattr(executor, works, replayed)
+    setattr(executor, works_async, replayed_async)
 
 
 class Feedback:
