@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
+from ..faults import Gone, Refused
 
-class Refused(Exception):
-    """The server's fault to a request."""
-
-    def __init__(self, fault: dict[str, Any]) -> None:
-        super().__init__(fault.get("message", fault.get("code", "")))
-        self.fault = fault
-        self.code: str = fault.get("code", "internal")
-        self.reason: str | None = fault.get("reason")
-
-
-class Gone(Exception):
-    """The connection has ended for good; the message says why and what to do."""
+__all__ = ["Gone", "Link", "Refused"]
 
 
 class Link(Protocol):

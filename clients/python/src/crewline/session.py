@@ -14,14 +14,10 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from . import wire
-from .link import Refused
+from .faults import Lost, Refused
 
 #: Applied bytes are granted again in pieces of this size.
 GRANT_BYTES = 64 << 10
-
-
-class Lost(Exception):
-    """The connection has ended; what was asked may have happened or not."""
 
 
 @dataclass
@@ -31,7 +27,6 @@ class Following:
     sub: int
     frames: asyncio.Queue[tuple[list[Any], int] | None] = field(default_factory=asyncio.Queue)
     owed: int = 0
-    is_run: bool = False
 
 
 class Session:
@@ -40,11 +35,13 @@ class Session:
     def __init__(self, socket: ClientConnection, welcome: dict[str, Any]) -> None:
         self.welcome = welcome
         self.ready = asyncio.Event()
-        """Set when the worker has registered on it."""
+        """Set when it is signed in, and whatever else must come first has been done."""
         self.fault: dict[str, Any] | None = None
         """What the server said before it closed."""
         self.goaway: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         """Done when the server asks to connect anew."""
+        self.expiring = asyncio.Event()
+        """Set when the access token is about to end."""
         self._socket = socket
         self._ids, self._subs = itertools.count(1), itertools.count(1)
         self._asked: dict[int, asyncio.Future[Any]] = {}
@@ -60,16 +57,21 @@ class Session:
 
     # Asking.
 
-    async def request(self, op: str, body: dict[str, Any], key: str | None) -> Any:
-        """One request, one answer."""
+    async def request(self, op: str, body: dict[str, Any], options: dict[str, Any] | None = None) -> Any:
+        """One request, one answer. Whoever is cancelled while waiting cancels the request."""
         if self._over:
             raise Lost
         id = next(self._ids)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._asked[id] = answer
         try:
-            await self._send(wire.encode(wire.REQUEST, id, op, body, *([{"key": key}] if key else [])))
+            await self._send(wire.encode(wire.REQUEST, id, op, body, *([options] if options else [])))
             return await answer
+        except asyncio.CancelledError:
+            if not self._over:
+                with contextlib.suppress(Lost):
+                    await self._send(wire.encode(wire.CANCEL, id))
+            raise
         finally:
             self._asked.pop(id, None)
             if answer.done() and not answer.cancelled():
@@ -80,7 +82,7 @@ class Session:
         """Follows something."""
         if self._over:
             raise Lost
-        following = Following(next(self._subs), is_run="run" in target)
+        following = Following(next(self._subs))
         self._followed[following.sub] = following
         await self._send(wire.encode(wire.SUBSCRIBE, following.sub, target, options))
         return following
@@ -93,17 +95,21 @@ class Session:
 
     async def next_frame(self, following: Following) -> list[Any]:
         """The next frame of what is followed. What was taken before counts as applied, and is granted again."""
-        if following.is_run and following.owed >= GRANT_BYTES:
+        if following.owed >= GRANT_BYTES:
             owed, following.owed = following.owed, 0
             await self._send(wire.encode(wire.CREDIT, following.sub, owed))
         got = await following.frames.get()
         if got is None:
             raise Lost
         frame, size = got
-        if following.is_run and frame[0] in (wire.EVENTS, wire.SNAPSHOT):
+        if frame[0] in (wire.EVENTS, wire.SNAPSHOT):
             following.owed += size
             await self._grant(size)
         return frame
+
+    async def tell_presence(self, following: Following, state: dict[str, Any]) -> None:
+        """Says what this connection does where it is present."""
+        await self._send(wire.encode(wire.PRESENCE, following.sub, state))
 
     async def _grant(self, size: int) -> None:
         self._owed += size
@@ -152,7 +158,7 @@ class Session:
                     answer.set_exception(Refused(frame[2]))
         elif kind == wire.FAULT:
             self.fault = frame[2]
-        elif kind in (wire.SUBSCRIBED, wire.EVENTS, wire.SNAPSHOT, wire.ENDED):
+        elif kind in (wire.SUBSCRIBED, wire.EVENTS, wire.SNAPSHOT, wire.ENDED, wire.PRESENCE):
             following = self._followed.get(frame[1])
             if following is not None:
                 following.frames.put_nowait((frame, size))
@@ -162,6 +168,8 @@ class Session:
         elif kind == wire.PING:
             with contextlib.suppress(Lost):
                 await self._send(wire.encode(wire.PONG, frame[1]))
+        elif kind == wire.NOTICE and frame[1].get("type") == "token_expiring":
+            self.expiring.set()
         elif kind == wire.GOAWAY and not self.goaway.done():
             self.goaway.set_result(frame[1])
 
