@@ -20,6 +20,8 @@ const RUNS: usize = 1_000;
 const PACE: usize = 20;
 /// How long each talks: longer than all that is measured.
 const WORDS: usize = 60 * PACE;
+/// Runs that one connection follows: a few people, each with all of their runs in view.
+const FOLLOWED: usize = 250;
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// Connections whose heartbeats are listened to.
 const HEARTS: usize = 50;
@@ -47,17 +49,21 @@ pub(crate) async fn run(plan: &Plan, report: &mut Report) -> Result<(), Error> {
     for _ in 0..HEARTS {
         hearts.push(latest_heartbeat(Wire::open(&server.address, Some(&token)).await?));
     }
-    let mut follower = Wire::open(&server.address, Some(&token)).await?;
-    let mut message = Vec::new();
-    for (place, run) in started.iter().enumerate() {
-        runs::follow(place as u64 + 1, run.id, None, &mut message);
+    let mut followers = Vec::with_capacity(RUNS / FOLLOWED);
+    for share in started.chunks(FOLLOWED) {
+        let mut follower = Wire::open(&server.address, Some(&token)).await?;
+        let mut message = Vec::new();
+        for (sub, run) in (1..).zip(share) {
+            runs::follow(sub, run.id, None, &mut message);
+        }
+        follower.send(message).await?;
+        followers.push(follower);
     }
-    follower.send(message).await?;
     let talk = async {
         // What was said until now comes first.
-        take_for(&mut follower, HEARTBEAT).await?;
+        take_for(&mut followers, HEARTBEAT).await?;
         let stopwatch = Stopwatch::start(&server)?;
-        let offsets = take_for(&mut follower, MEASURED).await?;
+        let offsets = take_for(&mut followers, MEASURED).await?;
         Ok::<_, Error>((offsets, stopwatch.stop()?))
     };
     let (talked, beats) = tokio::join!(talk, futures::future::join_all(hearts));
@@ -76,14 +82,20 @@ pub(crate) async fn run(plan: &Plan, report: &mut Report) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes events for a while; how many offsets came.
-async fn take_for(wire: &mut Wire, time: Duration) -> Result<u64, Error> {
-    let (until, mut offsets) = (Instant::now() + time, 0);
-    while let Ok(message) = tokio::time::timeout_at(until, wire.receive()).await {
+/// Takes events for a while; how many offsets came to all of them.
+async fn take_for(followers: &mut [Wire], time: Duration) -> Result<u64, Error> {
+    let until = Instant::now() + time;
+    let taken = followers.iter_mut().map(|follower| take_until(follower, until));
+    Ok(futures::future::try_join_all(taken).await?.into_iter().sum())
+}
+
+async fn take_until(follower: &mut Wire, until: Instant) -> Result<u64, Error> {
+    let mut offsets = 0;
+    while let Ok(message) = tokio::time::timeout_at(until, follower.receive()).await {
         let mut answer = Vec::new();
         offsets += runs::take(&message?, &mut answer)?.offsets;
         if !answer.is_empty() {
-            wire.send(answer).await?;
+            follower.send(answer).await?;
         }
     }
     Ok(offsets)
