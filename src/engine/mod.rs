@@ -236,16 +236,18 @@ impl Drop for Holding {
 async fn begin_and_execute(means: &Means, node: &str, holding: &Holding, cuts: watch::Receiver<Cut>) {
     let Services { store, clock, settings, .. } = &*means.services;
     let terms = Terms { lease_ms: lease_ms(settings.lease_ms), max_attempts: settings.max_attempts };
-    match leases::assign(store, clock, holding.run, node, terms).await {
-        Ok(Some(assigned)) => {
-            if let Some(held) = lock(&holding.held).get_mut(&holding.run) {
-                held.lease = Some(assigned.lease.clone());
-            }
-            execute(means, assigned, cuts).await;
+    let assigned = match Box::pin(leases::assign(store, clock, holding.run, node, terms)).await {
+        Ok(Some(assigned)) => Box::new(assigned),
+        Ok(None) => return,
+        Err(error) => {
+            warn!(run = %holding.run, %error, "a run can't be begun; the next round tries again");
+            return;
         }
-        Ok(None) => {}
-        Err(error) => warn!(run = %holding.run, %error, "a run can't be begun; the next round tries again"),
+    };
+    if let Some(held) = lock(&holding.held).get_mut(&holding.run) {
+        held.lease = Some(assigned.lease.clone());
     }
+    execute(means, assigned, cuts).await;
 }
 
 fn lease_ms(setting: u64) -> i64 {
