@@ -11,6 +11,7 @@ use std::{
 
 use crewline_protocol::frame::{ClientFrame, ServerFrame};
 use tokio::{
+    sync::mpsc,
     task::JoinSet,
     time::{Instant, sleep},
 };
@@ -26,7 +27,7 @@ const RUNS: usize = 1_000;
 /// Words a second of each: what a model says.
 const PACE: usize = 20;
 /// How long each talks: longer than all that is measured.
-const WORDS: usize = 180 * PACE;
+const WORDS: usize = 90 * PACE;
 /// Runs that one connection follows: a few people, each with all of their runs in view.
 const FOLLOWED: usize = 250;
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -86,18 +87,16 @@ struct Crowd {
 impl Crowd {
     /// So many runs more, until those who follow them have caught up and all talk for a while.
     async fn grow(&mut self, more: usize) -> Result<(), Error> {
-        let (mut wire, mut started) = (self.connect().await?, Vec::with_capacity(more));
-        for _ in 0..more {
-            started.push(runs::start(&mut wire, WORDS).await?);
-        }
-        for share in started.chunks(FOLLOWED) {
-            let mut message = Vec::new();
-            for (sub, run) in (1..).zip(share) {
+        let mut wire = self.connect().await?;
+        for _ in 0..more / FOLLOWED {
+            let (say, says) = mpsc::unbounded_channel();
+            self.followers.spawn(listen(self.connect().await?, says, self.heard.clone()));
+            for sub in 1..=FOLLOWED as u64 {
+                let run = runs::start(&mut wire, WORDS).await?;
+                let mut message = Vec::new();
                 runs::follow(sub, run.id, None, &mut message);
+                say.send(message)?;
             }
-            let mut follower = self.connect().await?;
-            follower.send(message).await?;
-            self.followers.spawn(listen(follower, self.heard.clone()));
         }
         self.runs += more;
         loop {
@@ -127,11 +126,18 @@ impl Crowd {
     }
 }
 
-/// Takes what comes, and counts it.
-async fn listen(mut follower: Wire, heard: Arc<AtomicU64>) -> Result<Infallible, Error> {
+/// Follows what it is told to, takes what comes, and counts it.
+async fn listen(mut follower: Wire, mut says: mpsc::UnboundedReceiver<Vec<u8>>, heard: Arc<AtomicU64>) -> Result<Infallible, Error> {
     loop {
         let mut answer = Vec::new();
-        let came = runs::take(&follower.receive().await?, &mut answer)?;
+        let message = tokio::select! {
+            Some(message) = says.recv() => {
+                follower.send(message).await?;
+                continue;
+            }
+            message = follower.receive() => message?,
+        };
+        let came = runs::take(&message, &mut answer)?;
         heard.fetch_add(came.offsets, Ordering::Relaxed);
         if !answer.is_empty() {
             follower.send(answer).await?;
