@@ -226,7 +226,7 @@ impl Operation for Export {
     type Output = Exported;
 }
 
-fn a_name(name: &str, (): &()) -> garde::Result {
+pub(super) fn a_name(name: &str, (): &()) -> garde::Result {
     let sound = (1..=60).contains(&name.len())
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_'));
