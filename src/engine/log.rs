@@ -247,7 +247,7 @@ impl Writer {
         match change {
             Change::Rows(_) => None,
             Change::Progressed { fraction, taken, at, .. } => Some(self.run.progressed(fraction.unwrap_or(self.run.progress), *taken, *at)),
-            Change::Parked { taken, at, .. } => Some(self.run.parked(*taken, *at)),
+            Change::Parked { r#for, taken, at, .. } => Some(self.run.parked(*r#for, *taken, *at)),
             Change::Finished { end, taken, at, .. } => Some(self.run.progressed(self.run.progress, *taken, *at).finished(end.clone(), *at)),
         }
     }

@@ -46,6 +46,20 @@ pub enum Executor {
     Worker,
 }
 
+impl Executor {
+    /// As it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Engine => "engine",
+            Self::Worker => "worker",
+        }
+    }
+    /// The one with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Engine, Self::Worker].into_iter().find(|executor| executor.as_str() == name)
+    }
+}
+
 /// A task of a crew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[schemars(rename = "CrewTask")]

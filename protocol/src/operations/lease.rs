@@ -69,7 +69,7 @@ aggregate! { "lease", for ViewerOrWorker, as "LeaseAggregate"; }
 #[schemars(rename = "LeaseList")]
 #[ts(rename = "LeaseList")]
 pub struct List {
-    /// Those of the worker that the connection acts as: of whoever is none, `invalid`.
+    /// Those of the worker that the connection acts as; where none has registered: `conflict`, `state`.
     #[garde(skip)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
