@@ -200,7 +200,7 @@ async fn how_much_one_worker_says() {
     let part = RunEvent::TextStarted { at: AT, part: "p".into(), task: "t".into(), agent: "a".into(), role: TextRole::Answer };
     worker.append(&lease, 1, vec![part]).await.unwrap();
     let reader = tokio::spawn(async move { seen(&ada, run.id).await.len() });
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     let delta = |number: usize| RunEvent::TextDelta { at: AT, part: "p".into(), text: format!("word {number} ") };
     let batches = (0..BATCHES).map(|batch| {
         let seq = i64::try_from(2 + batch * EVENTS).unwrap();
@@ -211,7 +211,7 @@ async fn how_much_one_worker_says() {
     let stored = begun.elapsed();
     let mut late = Vec::new();
     for tick in 0..200 {
-        let asked = std::time::Instant::now();
+        let asked = tokio::time::Instant::now();
         worker.append(&lease, i64::try_from(2 + BATCHES * EVENTS + tick).unwrap(), vec![delta(tick)]).await.unwrap();
         late.push(asked.elapsed());
         tokio::time::sleep(Duration::from_millis(10).saturating_sub(asked.elapsed())).await;

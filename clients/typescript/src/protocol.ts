@@ -1013,7 +1013,7 @@ export type LeaseHeldSince = {
 
 /** Lists leases, by `id` unless `sort` says otherwise, which is about the order in which they were assigned. A worker sees its own alone. */
 export type LeaseList = {
-  /** Those of the worker that the connection acts as: of whoever is none, `invalid`. */
+  /** Those of the worker that the connection acts as; where none has registered: `conflict`, `state`. */
   mine?: boolean,
   /** Which; absent: all. */
   filter?: Filter,

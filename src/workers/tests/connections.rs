@@ -151,7 +151,7 @@ async fn a_key_shows_its_secret_once_and_lists_without_it() {
     let (stage, key) = stage().await;
     let mut ada = stage.signed_in().await;
     let page = ada.call(&api_key::List::default()).await.unwrap();
-    assert_eq!(page.items, [key.key.clone()]);
+    assert_eq!(page.items, std::slice::from_ref(&key.key));
     assert!(!serde_json::to_string(&page.items).unwrap().contains("crk_"));
     let mut peer = stage.connect().await;
     peer.hello(None).await;
