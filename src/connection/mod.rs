@@ -19,7 +19,7 @@ use crewline_protocol::{
     MESSAGE_BYTES_BEFORE_SIGN_IN,
     close::CloseCode,
     fault::{Fault, FaultCode},
-    follow::{EndedWhy, Input, SubscribedQuery},
+    follow::{Input, SubscribedQuery},
     frame::{Body, ServerFrame},
     opening::{Goaway, GoawayWhy, Notice, ReplyOptions},
     value::{ConnectionId, encode},
@@ -388,16 +388,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
         for sub in letters.gone {
             self.presences.gone(sub, &mut self.outbox);
         }
-        for run in letters.lost {
-            self.subscriptions.end_run(run, EndedWhy::Forbidden, &mut self.outbox);
-        }
-        if letters.superseded
-            && let Some(identity) = &self.identity
-        {
-            self.subscriptions.end_all(EndedWhy::Server, &mut self.outbox);
-            let identity = Identity { worker: None, ..Identity::clone(identity) };
-            self.sign_in(Arc::new(identity));
-        }
+        self.heard_of_leases(letters.lost, letters.superseded);
         if letters.ask_again {
             self.ask_all_again();
         }
