@@ -17,7 +17,7 @@ use crewline_protocol::{
         api_key,
         approval::{Answer as Answering, Kind, Request, Verdict},
         budget::{Period, Set},
-        crew::Executor,
+        crew::{self, Executor},
         lease::{Held, HeldSince, Renew},
         run::{self, Appended, Budget, Cancel, Finish, Inputs, Outcome, Park, Release, Run, Start, Status, Steer},
         worker::{Drain, Register, Registered, ServedCrew, State},

@@ -45,6 +45,9 @@ pub(super) async fn a_crew_that_a_worker_brings_is_there_for_everyone_and_stays(
 
     let restarted = Apps::serve(self::app(), &floor.services.store, START).await.unwrap();
     assert!(restarted.of(floor.ada.workspace).crews.contains_key("hello"));
+    let id = floor.services.apps.brought(floor.ada.workspace)[0].id;
+    crate::crews::delete(floor.cx(&floor.ada), crew::Delete { id, revision: None }).await.unwrap();
+    assert_eq!(floor.start_with("hello", json!({}), None).await.unwrap_err().fields[0].path, "crew");
     let engines = super::register(floor.cx(&floor.key), Register { crews: vec![serves("pair")], ..far("x", 1) }).await;
     assert_eq!(fault_of(engines).unwrap_err().fields[0].path, "crews[0].name");
     let Value::Object(wrong) = json!({"properties": 1}) else { panic!() };
