@@ -60,7 +60,8 @@ pub async fn refresh(cx: Context, input: Refresh) -> Result<Answer<SignedIn>, Fa
 /// See [`Access::authenticate`].
 pub async fn authenticate(cx: Context, input: Authenticate) -> Result<Answer<Authenticated>, Failure> {
     let identity = cx.services.access.authenticate(&input.access_token, cx.identity.as_deref()).await?;
-    let output = Authenticated { principal: identity.principal.clone(), access_expires_at: identity.expires_at };
+    let access_expires_at = identity.ends().then_some(identity.expires_at);
+    let output = Authenticated { principal: identity.principal.clone(), access_expires_at };
     Ok(Answer::from(output).signing_in(identity.into()))
 }
 
@@ -171,6 +172,7 @@ pub(crate) mod tests {
         apps::{App, Apps},
         hub::{Hub, Mailbox, Registered},
         limits::Limits,
+        lines::Lines,
         query::{Feeds, Live},
     };
 
@@ -181,7 +183,17 @@ pub(crate) mod tests {
         let clock = Clock::simulated(2, testing::START);
         let limits = Limits::new(&settings);
         let live = Live::new(Feeds::new(&settings), store.clone());
-        Arc::new(Services { settings, clock, store, hub: Hub::new(0), live, access, apps: Apps::new(App::built_in()), limits })
+        Arc::new(Services {
+            settings,
+            clock,
+            store,
+            hub: Hub::new(0),
+            live,
+            access,
+            apps: Apps::new(App::built_in()),
+            limits,
+            lines: Lines::default(),
+        })
     }
 
     fn context(services: &Arc<Services>, identity: Option<&Arc<Identity>>) -> Context {
@@ -232,7 +244,7 @@ pub(crate) mod tests {
         let access_token = refreshed.output.access_token;
         let authenticated = authenticate(context(&services, None), Authenticate { access_token }).await.unwrap();
         assert_eq!(authenticated.signs_in.unwrap().principal, authenticated.output.principal);
-        assert_eq!(authenticated.output.access_expires_at, refreshed.output.access_expires_at);
+        assert_eq!(authenticated.output.access_expires_at, Some(refreshed.output.access_expires_at));
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@ use crate::{
     clock::Clock,
     hub::Hub,
     limits::Limits,
+    lines::Lines,
     query::{Live, ReadError},
     settings::Settings,
     store::{Commit, CommitError, Entity, Guard, KeyedReply, Store, StoreError, StoredReply, Value},
@@ -38,6 +39,8 @@ pub struct Services {
     pub apps: Apps,
     /// How often somebody may ask.
     pub limits: Limits,
+    /// Who writes next to a worker's run.
+    pub lines: Lines,
 }
 
 /// One request's surroundings.

@@ -1,17 +1,18 @@
 //! Every row that a room declares has its columns in the migrations.
 
 use crate::{
-    access::{Member, SignIn, User, Workspace},
+    access::{ApiKeyRow, Member, SignIn, User, Workspace},
     approvals::ApprovalRow,
-    apps::{AppVersion, CrewRow},
+    apps::{AppVersion, BroughtCrew, CrewRow},
     artifacts::ArtifactRow,
     budgets::BudgetRow,
-    leases::Lease,
+    leases::{Assignment, Lease, Written},
     members::InvitationRow,
     records::RecordRow,
     runs::RunRow,
     sessions::{Deleted, MessageRow, SessionRow},
     store::{Entity, conformance::schema::check},
+    workers::WorkerRow,
 };
 
 #[tokio::test]
@@ -33,6 +34,11 @@ async fn every_entity_has_its_columns_on_both_databases() {
         CrewRow::TABLE,
         AppVersion::TABLE,
         RecordRow::TABLE,
+        ApiKeyRow::TABLE,
+        WorkerRow::TABLE,
+        BroughtCrew::TABLE,
+        Assignment::TABLE,
+        Written::TABLE,
     ])
     .await;
 }

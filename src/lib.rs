@@ -20,8 +20,10 @@ pub mod engine;
 #[cfg(test)]
 mod entities;
 pub mod hub;
+pub mod keys;
 pub mod leases;
 pub mod limits;
+pub mod lines;
 pub mod members;
 pub mod query;
 pub mod records;
@@ -39,4 +41,5 @@ pub mod sweep;
 mod testing;
 #[cfg(test)]
 mod truth;
+pub mod workers;
 pub mod workspaces;

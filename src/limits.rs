@@ -21,6 +21,7 @@ struct Budgets {
     sign_in_by_account: Budget<String>,
     read: Budget<UserId>,
     write: Budget<UserId>,
+    lease: Budget<UserId>,
 }
 
 type Budget<K> = RateLimiter<K, DashMapStateStore<K>, Stopwatch, NoOpMiddleware<Duration>>;
@@ -45,6 +46,7 @@ impl Limits {
             sign_in_by_account: budget(sign_in),
             read: budget(Quota::per_second(at_least_one(settings.read_rate))),
             write: budget(Quota::per_second(at_least_one(settings.write_rate))),
+            lease: budget(Quota::per_second(at_least_one(settings.lease_rate))),
         }))
     }
 
@@ -56,7 +58,8 @@ impl Limits {
         match (rate, identity) {
             (Rate::Read, Some(identity)) => take(&self.0.read, &identity.user),
             (Rate::Write, Some(identity)) => take(&self.0.write, &identity.user),
-            (Rate::SignIn, _) | (Rate::Read | Rate::Write, None) => take(&self.0.sign_in_by_address, &address),
+            (Rate::Lease, Some(identity)) => take(&self.0.lease, &identity.user),
+            (Rate::SignIn, _) | (Rate::Read | Rate::Write | Rate::Lease, None) => take(&self.0.sign_in_by_address, &address),
         }
     }
 
@@ -74,6 +77,7 @@ impl Limits {
         self.0.sign_in_by_account.retain_recent();
         self.0.read.retain_recent();
         self.0.write.retain_recent();
+        self.0.lease.retain_recent();
     }
 }
 

@@ -28,12 +28,14 @@ use crate::{
     hub::Hub,
     leases,
     limits::Limits,
+    lines::Lines,
     query::{Feeds, Live},
     reload::{self, List, Refused, reload_forever},
     sessions,
     settings::Settings,
     store::{Location, Store, StoreError, Tell, Told},
     sweep::sweep_forever,
+    workers::assign_forever,
 };
 
 /// Connections that the operating system holds until they are accepted: a reconnecting crowd comes at once.
@@ -92,6 +94,7 @@ pub struct Server {
     draining: watch::Sender<bool>,
     door: JoinHandle<()>,
     sweep: JoinHandle<()>,
+    assigning: JoinHandle<()>,
     /// Takes changes in the app's folder; absent for the app that is built in.
     reloading: Option<JoinHandle<()>>,
     _name: leases::Name,
@@ -166,12 +169,13 @@ impl Server {
         })?;
         let limits = Limits::new(&settings);
         let live = Live::new(feeds, store.clone());
-        let services = Arc::new(Services { settings, clock, store, hub, live, access, apps, limits });
+        let services = Arc::new(Services { settings, clock, store, hub, live, access, apps, limits, lines: Lines::default() });
 
         let router = Arc::new(Router::new());
         let operations: Arc<dyn Operations> = Arc::new(Agents { router: router.clone(), services: services.clone() });
         let engine = Engine::start(services.clone(), name.id.clone(), &operations).map_err(StartError::Models)?;
         let sweep = tokio::spawn(sweep_forever(services.clone()));
+        let assigning = tokio::spawn(assign_forever(services.clone()));
         let reloading = folder.map(|folder| tokio::spawn(reload_forever(folder, services.clone())));
         let (draining, drains) = watch::channel(false);
         let node = Node { services: services.clone(), router };
@@ -181,7 +185,7 @@ impl Server {
         let door = Door { services: services.clone(), on_socket: Arc::new(on_socket), draining: drains };
         let door = tokio::spawn(door::serve(listener, door));
         info!(%address, "listening");
-        Ok(Self { address, services, engine, draining, door, sweep, reloading, _name: name })
+        Ok(Self { address, services, engine, draining, door, sweep, assigning, reloading, _name: name })
     }
 
     /// Where it listens.
@@ -202,6 +206,7 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.sweep.abort();
+        self.assigning.abort();
         self.reloading.iter().for_each(JoinHandle::abort);
         self.services.store.close().await;
         self.door.abort();
@@ -249,6 +254,9 @@ pub(crate) fn tell(hub: &Hub, feeds: &Feeds) -> Tell {
         hub.doubt(&Doubts::of(&told));
         for session in sessions::gone(&told) {
             hub.session_gone(session);
+        }
+        for (worker, run) in leases::lost(&told) {
+            hub.lost(worker, run);
         }
         feeds.told(&told);
         hub.told(told);

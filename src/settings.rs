@@ -251,6 +251,8 @@ settings! {
     read_rate: u32 = 5_000, |v| (1..=10_000_000).contains(v), "1 to 10000000 (a second)";
     /// Writes in a second of one principal.
     write_rate: u32 = 1_000, |v| (1..=10_000_000).contains(v), "1 to 10000000 (a second)";
+    /// What the workers of one key say of their runs in a second, each batch of events once.
+    lease_rate: u32 = 10_000, |v| (1..=10_000_000).contains(v), "1 to 10000000 (a second)";
     /// Passwords hashed at once: each takes a core for tens of milliseconds and 19 MiB.
     password_hashes: u32 = 2, |v| (1..=256).contains(v), "1 to 256";
     /// Passwords waiting to be hashed; more get `unavailable` at once rather than late.

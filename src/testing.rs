@@ -46,6 +46,7 @@ use crate::{
     dispatch::Router,
     hub::Hub,
     limits::Limits,
+    lines::Lines,
     query::{Feeds, Live},
     server::tell,
     settings::Settings,
@@ -136,7 +137,7 @@ pub(crate) async fn node_of(app: App, settings: Settings, clock: Clock, store: S
     let apps = Apps::serve(app, &store, START).await.unwrap();
     let limits = Limits::new(&settings);
     let live = Live::new(feeds, store.clone());
-    let services = Arc::new(Services { settings, clock, store, hub, live, access, apps, limits });
+    let services = Arc::new(Services { settings, clock, store, hub, live, access, apps, limits, lines: Lines::default() });
     Node { services, router: Arc::new(Router::new()) }
 }
 

@@ -48,7 +48,7 @@ enum Command {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), wire::Error> {
     match Arguments::parse().command {
         Command::Baseline { way } => match baseline::serve(way).await? {},
         Command::Bench { names, server, postgres, json } => {

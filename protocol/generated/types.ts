@@ -60,6 +60,95 @@ export type Aggregated = {
   rows: Array<{ groups: Array<string | number | boolean | null> } & Record<string, unknown>>,
 };
 
+/** A key by which a program signs in: as an access token in `hello` or `auth.authenticate`, or for one at the token endpoint. */
+export type ApiKey = {
+  /** Its id; at the token endpoint the `client_id`. */
+  id: string,
+  /** The workspace's revision at its last change. */
+  revision: Revision,
+  /** When it was made. */
+  created_at: Millis,
+  /** When it last changed. */
+  updated_at: Millis,
+  /** What people call it. */
+  name: string,
+  /** As what it signs in: `worker`. */
+  role: Role,
+  /** Who made it; absent: whoever runs the server, on the command line. */
+  created_by?: string,
+  /** Since when it is good for nothing. */
+  revoked_at?: Millis,
+};
+
+/** Tells measures over groups of api_keys. */
+export type ApiKeyAggregate = {
+  /** What a group's rows have in common; absent: all are one group. */
+  groups?: Array<Group>,
+  /** What is told of each group. */
+  measures: Array<Measure>,
+  /** Which rows; absent: all. */
+  filter?: Filter,
+};
+
+/** Makes a key for a worker. Its `secret` is shown in this answer alone. */
+export type ApiKeyCreate = {
+  /** An id of the client's own; absent: the server makes one. One that is there already: `conflict`, `taken`. */
+  id?: string,
+  /** What people call it. */
+  name: string,
+};
+
+/** A key as it was made, with what is shown this once. */
+export type ApiKeyCreated = {
+  /** What the program signs in with, `crk_…`; at the token endpoint the `client_secret`. It is stored nowhere. */
+  secret: string,
+  /** Its id; at the token endpoint the `client_id`. */
+  id: string,
+  /** The workspace's revision at its last change. */
+  revision: Revision,
+  /** When it was made. */
+  created_at: Millis,
+  /** When it last changed. */
+  updated_at: Millis,
+  /** What people call it. */
+  name: string,
+  /** As what it signs in: `worker`. */
+  role: Role,
+  /** Who made it; absent: whoever runs the server, on the command line. */
+  created_by?: string,
+  /** Since when it is good for nothing. */
+  revoked_at?: Millis,
+};
+
+/** Reads one api_key. */
+export type ApiKeyGet = {
+  /** Which one. */
+  id: string,
+};
+
+/** Lists api_keys, by `id` unless `sort` says otherwise, which is about the order in which they were made. */
+export type ApiKeyList = {
+  /** Which; absent: all. */
+  filter?: Filter,
+  /** By what; equals come by `id`. */
+  sort?: Array<Sort>,
+  /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50. */
+  limit?: number,
+  /** `next` of the list before. */
+  cursor?: string,
+  /** Whether to tell how many match in all. */
+  count?: boolean,
+};
+
+/**
+ * Takes a key back: its connections are closed with 4101, and it is good for nothing any more. The runs that its workers hold are theirs
+ * until their leases end.
+ */
+export type ApiKeyRevoke = {
+  /** Which one. */
+  id: string,
+};
+
 /** A question that holds a run until a person answers it. The first answer wins. */
 export type Approval = {
   /** Its id. */
@@ -166,6 +255,39 @@ export type ApprovalList = {
   cursor?: string,
   /** Whether to tell how many match in all. */
   count?: boolean,
+};
+
+/**
+ * Puts a question before people, for a run that the worker holds. The run goes on; `run.park` puts it away until there is an answer, which
+ * the run's stream tells.
+ */
+export type ApprovalRequest = {
+  /** Which run. */
+  run_id: string,
+  /** The epoch of the worker's lease. */
+  lease_epoch: number,
+  /** The task that waits for it, as the run's events name it. */
+  task?: string,
+  /** The tool's call that waits for it, with `tool`. */
+  call?: string,
+  /** What is asked for. */
+  kind: ApprovalKind,
+  /** The question in a line. */
+  title: string,
+  /** The question. */
+  body: string,
+  /** The tool that is to be called: with `kind` `tool` alone, and then it must be there. */
+  tool?: string,
+  /** Its arguments, an object. */
+  arguments?: unknown,
+  /** The JSON Schema of the value that is asked for, with `kind` `input`. */
+  schema?: unknown,
+  /** Who may answer: each of these, and those above; absent or empty: a member. */
+  roles?: Array<Role>,
+  /** Until when it may be answered; absent: for ever. */
+  expires_at?: Millis,
+  /** What becomes of the run then; absent: `reject`. */
+  on_expire?: OnExpire,
 };
 
 /** Where an approval stands. */
@@ -310,8 +432,8 @@ export type AuthRegister = {
 export type Authenticated = {
   /** Who is signed in. */
   principal: Principal,
-  /** When the access token ends. */
-  access_expires_at: Millis,
+  /** Until when; absent: as long as it is an API key that is not revoked. */
+  access_expires_at?: Millis,
 };
 
 /** A stretch of the calendar, in UTC. */
@@ -827,6 +949,96 @@ export type LastClose = {
   at: Millis,
 };
 
+/** A worker's hold on one run: it is there as long as the run is the worker's. */
+export type Lease = {
+  /** Its id: the same run, assigned again, is another lease. */
+  id: string,
+  /** The workspace's revision at its last change. */
+  revision: Revision,
+  /** When the run was assigned. */
+  created_at: Millis,
+  /** When the row last changed. */
+  updated_at: Millis,
+  /** The run. */
+  run_id: string,
+  /** Who holds it. */
+  worker_id: string,
+  /** Its epoch, as what is written under it names it: raised with every new hold on the run. */
+  epoch: number,
+  /** Which attempt at the run it is; the same as before for a run that was put away or given back. */
+  attempt: number,
+  /** The session of the run. */
+  session_id: string,
+  /** The crew's name. */
+  crew: string,
+  /** What the run was started with. */
+  inputs: Record<string, unknown>,
+  /** The last offset of the run's stream when it was assigned, `run.started` of this attempt among what is before it. */
+  history_head: Offset,
+};
+
+/** Tells measures over groups of leases. */
+export type LeaseAggregate = {
+  /** What a group's rows have in common; absent: all are one group. */
+  groups?: Array<Group>,
+  /** What is told of each group. */
+  measures: Array<Measure>,
+  /** Which rows; absent: all. */
+  filter?: Filter,
+};
+
+/** Reads one lease. */
+export type LeaseGet = {
+  /** Which one. */
+  id: string,
+};
+
+/** A run that a worker holds, as the worker names it. */
+export type LeaseHeld = {
+  /** The run. */
+  run_id: string,
+  /** The epoch of its lease. */
+  lease_epoch: number,
+};
+
+/** A run that a worker goes on with. */
+export type LeaseHeldSince = {
+  /** The run. */
+  run_id: string,
+  /** The epoch of its lease. */
+  lease_epoch: number,
+  /** The last `seq` that is stored; 0: nothing is. */
+  seq: number,
+};
+
+/** Lists leases, by `id` unless `sort` says otherwise, which is about the order in which they were assigned. A worker sees its own alone. */
+export type LeaseList = {
+  /** Those of the worker that the connection acts as; where none has registered: `conflict`, `state`. */
+  mine?: boolean,
+  /** Which; absent: all. */
+  filter?: Filter,
+  /** By what; equals come by `id`. */
+  sort?: Array<Sort>,
+  /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50, with `mine` 500. */
+  limit?: number,
+  /** `next` of the list before. */
+  cursor?: string,
+  /** Whether to tell how many match in all. */
+  count?: boolean,
+};
+
+/** Moves the ends of leases on. What is not named is not renewed. With none it says that the worker is there. */
+export type LeaseRenew = {
+  /** The runs that are held. */
+  held: Array<LeaseHeld>,
+};
+
+/** What became of the leases. */
+export type LeaseRenewed = {
+  /** Those among the runs that are the worker's no more: it stops them, for nothing that it writes is stored. */
+  lost: Array<string>,
+};
+
 /** What a connection may hold at once. */
 export type Limits = {
   /** Bytes of a message. */
@@ -1265,6 +1477,8 @@ export type Run = {
   parent_id?: string,
   /** How many runs it stands for, where it was started with `for_each`. */
   runs?: number,
+  /** What it waits for, where it is put away, or where no worker serves its crew. */
+  waiting_for?: WaitingFor,
   /** When someone asked for its end. */
   cancel_requested_at?: Millis,
   /** Since when it is to pause, or does. */
@@ -1283,6 +1497,32 @@ export type RunAggregate = {
   measures: Array<Measure>,
   /** Which rows; absent: all. */
   filter?: Filter,
+};
+
+/**
+ * Appends events to the stream of a run that the worker holds: `task.*`, `text.*`, `tool.*`, `progress.reported`, `usage.recorded`,
+ * `log.written`, `steer.applied`; the server writes the others. A batch is stored whole or not at all, those of one run in the order in
+ * which they come, however many are under way. What is stored already is skipped; a hole is `conflict`, `sequence`, whose `current` is
+ * `{seq}`, the last that is stored. The cost of `usage.recorded` is the server's to tell, whatever it says. Where it uses up a budget the
+ * run ends, and this is answered with `over_quota`.
+ */
+export type RunAppend = {
+  /** Which run. */
+  run_id: string,
+  /** The epoch of the worker's lease. */
+  lease_epoch: number,
+  /** The number of the batch's first event: they count from 1 in each lease epoch. */
+  seq: number,
+  /** The events. */
+  events: Array<RunEvent>,
+};
+
+/** What is stored. */
+export type RunAppended = {
+  /** The number of the last event that is stored. */
+  seq: number,
+  /** The stream's last offset after it. */
+  head: Offset,
 };
 
 /** What a run may take; what is absent is not bounded. It ends with `over_quota` when any of it is used up. */
@@ -1506,6 +1746,20 @@ export type RunEvent = {
   fields?: Record<string, unknown>,
 };
 
+/** Ends a run, and with it the lease, after everything that was appended before. */
+export type RunFinish = {
+  /** Which run. */
+  run_id: string,
+  /** The epoch of the worker's lease. */
+  lease_epoch: number,
+  /** How it ended. `cancelled` where nobody asked for its end: `conflict`, `state`. */
+  status: RunOutcome,
+  /** Its output; with `succeeded` alone, and then it must be there. */
+  output?: string,
+  /** Why it failed; with `failed` alone, and then it must be there. */
+  fault?: Fault,
+};
+
 /** Reads one run. */
 export type RunGet = {
   /** Which one. */
@@ -1526,6 +1780,21 @@ export type RunList = {
   count?: boolean,
 };
 
+/** How a worker says that a run ended. */
+export type RunOutcome = "succeeded" | "failed" | "cancelled";
+
+/**
+ * Puts a run away until one of its questions is answered, or, where it is to pause, until someone resumes it: the lease ends and its place
+ * is free. The next lease has the same attempt. Where nothing is waited for, for it was answered just now: `conflict`, `state`, with the
+ * run.
+ */
+export type RunPark = {
+  /** Which run. */
+  run_id: string,
+  /** The epoch of the worker's lease. */
+  lease_epoch: number,
+};
+
 /**
  * Asks a run to pause: it waits after the model and tool calls that are going on, held by nobody, until it is resumed. One that is
  * asked already: its row. One that has ended: `conflict`, `state`, with its row.
@@ -1533,6 +1802,14 @@ export type RunList = {
 export type RunPause = {
   /** Which run. */
   id: string,
+};
+
+/** Gives a run back: whoever is next goes on with it, in the same attempt. */
+export type RunRelease = {
+  /** Which run. */
+  run_id: string,
+  /** The epoch of the worker's lease. */
+  lease_epoch: number,
 };
 
 /** Lets a paused run go on, or one that was asked to pause. One that is neither: `conflict`, `state`, with its row. */
@@ -1830,6 +2107,118 @@ export type Welcome = {
   reconnect: Reconnect,
 };
 
+/** A process that executes runs. The same key and name is the same worker. */
+export type Worker = {
+  /** Its id. */
+  id: string,
+  /** The workspace's revision at its last change. */
+  revision: Revision,
+  /** When it first registered. */
+  created_at: Millis,
+  /** When the row last changed. */
+  updated_at: Millis,
+  /** Its name. */
+  name: string,
+  /** The key that it signs in with. */
+  api_key_id: string,
+  /** The crews that it serves. */
+  crews: Array<string>,
+  /** What it has that crews may ask for. */
+  labels: Array<string>,
+  /** How many runs it holds at most. */
+  capacity: number,
+  /** How many it holds, as of a moment ago. */
+  held: number,
+  /** Where it stands. */
+  state: WorkerState,
+  /** Whether an admin asked it to take no more. */
+  drained: boolean,
+  /** When it last said something, as of the row's last reading: it moves no revision. */
+  last_seen_at: Millis,
+};
+
+/** Tells measures over groups of workers. */
+export type WorkerAggregate = {
+  /** What a group's rows have in common; absent: all are one group. */
+  groups?: Array<Group>,
+  /** What is told of each group. */
+  measures: Array<Measure>,
+  /** Which rows; absent: all. */
+  filter?: Filter,
+};
+
+/** A crew that a worker serves. */
+export type WorkerCrew = {
+  /** Its name, as `run.start` takes it: that of one in the app or imported whose `crew.yaml` says `executor: worker`, or a new one. */
+  name: string,
+  /** Which version of it. */
+  version?: string,
+  /** What it does. */
+  description?: string,
+  /** The JSON Schema of a run's inputs, of type `object`; absent: any. Of a crew that `crew.yaml` describes, its own holds. */
+  input_schema?: Record<string, unknown>,
+};
+
+/** Asks a worker to take no more runs, or to take some again. What it holds it goes on with. */
+export type WorkerDrain = {
+  /** Which one. */
+  id: string,
+  /** Whether it takes no more; absent: so. */
+  drained?: boolean,
+};
+
+/** Reads one worker. */
+export type WorkerGet = {
+  /** Which one. */
+  id: string,
+};
+
+/** Lists workers, by `id` unless `sort` says otherwise, which is about the order in which they were made. */
+export type WorkerList = {
+  /** Which; absent: all. */
+  filter?: Filter,
+  /** By what; equals come by `id`. */
+  sort?: Array<Sort>,
+  /** How many at most: 1 to 500, with `cursor` 1 to 200; absent: 50. */
+  limit?: number,
+  /** `next` of the list before. */
+  cursor?: string,
+  /** Whether to tell how many match in all. */
+  count?: boolean,
+};
+
+/**
+ * Says that a worker is there, what it serves, and which runs it goes on with. Crews that nobody described before are there for everyone
+ * from then on. What the worker held before and does not name in `held` is lost to it. The connection acts as this worker from then on; an
+ * older one of it gets `ended: server` on its subscriptions. A worker that stays must say something, `lease.renew` or this, within
+ * `lease_ms`.
+ */
+export type WorkerRegister = {
+  /** Its name; the same key and name is the same worker. */
+  name: string,
+  /** The crews that it serves. */
+  crews: Array<WorkerCrew>,
+  /** How many runs it holds at most; 0: it takes no more. */
+  capacity: number,
+  /** What it has that crews may ask for, as `gpu`: a run is given to a worker that has all `labels` of its crew's `crew.yaml`. */
+  labels?: Array<string>,
+  /** The runs that it goes on with. */
+  held?: Array<LeaseHeld>,
+};
+
+/** A worker that is registered. */
+export type WorkerRegistered = {
+  /** The row. */
+  worker: Worker,
+  /** How long a lease holds without being renewed: `lease.renew` comes every third of it. */
+  lease_ms: number,
+  /** The runs among those named that it still holds. */
+  held: Array<LeaseHeldSince>,
+};
+
+/** Where a worker stands. */
+export type WorkerState = "online" | "draining" | "offline";
+
 /** The boundary of members, data and quota. */
 export type Workspace = {
   /** Its id. */
@@ -1924,6 +2313,11 @@ export type Operations = {
   "invitation.create": { kind: "mutation", live: false, input: InvitationCreate, output: Invited },
   "invitation.revoke": { kind: "mutation", live: false, input: InvitationRevoke, output: Invitation },
   "invitation.accept": { kind: "idempotent", live: false, input: InvitationAccept, output: SignedIn },
+  "api_key.get": { kind: "read", live: true, input: ApiKeyGet, output: ApiKey },
+  "api_key.list": { kind: "read", live: true, input: ApiKeyList, output: Page<ApiKey> },
+  "api_key.aggregate": { kind: "read", live: true, input: ApiKeyAggregate, output: Aggregated },
+  "api_key.create": { kind: "mutation", live: false, input: ApiKeyCreate, output: ApiKeyCreated },
+  "api_key.revoke": { kind: "mutation", live: false, input: ApiKeyRevoke, output: ApiKey },
   "session.create": { kind: "mutation", live: false, input: SessionCreate, output: Session },
   "session.get": { kind: "read", live: true, input: SessionGet, output: Session },
   "session.list": { kind: "read", live: true, input: SessionList, output: Page<Session> },
@@ -1944,11 +2338,25 @@ export type Operations = {
   "run.pause": { kind: "mutation", live: false, input: RunPause, output: Run },
   "run.resume": { kind: "mutation", live: false, input: RunResume, output: Run },
   "run.retry": { kind: "mutation", live: false, input: RunRetry, output: Run },
+  "run.append": { kind: "idempotent", live: false, input: RunAppend, output: RunAppended },
+  "run.park": { kind: "mutation", live: false, input: RunPark, output: Run },
+  "run.finish": { kind: "mutation", live: false, input: RunFinish, output: Run },
+  "run.release": { kind: "mutation", live: false, input: RunRelease, output: Run },
   "approval.get": { kind: "read", live: true, input: ApprovalGet, output: Approval },
   "approval.list": { kind: "read", live: true, input: ApprovalList, output: Page<Approval> },
   "approval.aggregate": { kind: "read", live: true, input: ApprovalAggregate, output: Aggregated },
   "approval.answer": { kind: "mutation", live: false, input: ApprovalAnswer, output: Approval },
   "approval.withdraw": { kind: "mutation", live: false, input: ApprovalWithdraw, output: Approval },
+  "approval.request": { kind: "mutation", live: false, input: ApprovalRequest, output: Approval },
+  "worker.get": { kind: "read", live: true, input: WorkerGet, output: Worker },
+  "worker.list": { kind: "read", live: true, input: WorkerList, output: Page<Worker> },
+  "worker.aggregate": { kind: "read", live: true, input: WorkerAggregate, output: Aggregated },
+  "worker.register": { kind: "idempotent", live: false, input: WorkerRegister, output: WorkerRegistered },
+  "worker.drain": { kind: "mutation", live: false, input: WorkerDrain, output: Worker },
+  "lease.get": { kind: "read", live: true, input: LeaseGet, output: Lease },
+  "lease.list": { kind: "read", live: true, input: LeaseList, output: Page<Lease> },
+  "lease.aggregate": { kind: "read", live: true, input: LeaseAggregate, output: Aggregated },
+  "lease.renew": { kind: "idempotent", live: false, input: LeaseRenew, output: LeaseRenewed },
   "crew.get": { kind: "read", live: true, input: CrewGet, output: Crew },
   "crew.list": { kind: "read", live: true, input: CrewList, output: Page<Crew> },
   "crew.aggregate": { kind: "read", live: true, input: CrewAggregate, output: Aggregated },
@@ -2001,6 +2409,11 @@ export const OPERATION_KINDS = {
   "invitation.create": "mutation",
   "invitation.revoke": "mutation",
   "invitation.accept": "idempotent",
+  "api_key.get": "read",
+  "api_key.list": "read",
+  "api_key.aggregate": "read",
+  "api_key.create": "mutation",
+  "api_key.revoke": "mutation",
   "session.create": "mutation",
   "session.get": "read",
   "session.list": "read",
@@ -2021,11 +2434,25 @@ export const OPERATION_KINDS = {
   "run.pause": "mutation",
   "run.resume": "mutation",
   "run.retry": "mutation",
+  "run.append": "idempotent",
+  "run.park": "mutation",
+  "run.finish": "mutation",
+  "run.release": "mutation",
   "approval.get": "read",
   "approval.list": "read",
   "approval.aggregate": "read",
   "approval.answer": "mutation",
   "approval.withdraw": "mutation",
+  "approval.request": "mutation",
+  "worker.get": "read",
+  "worker.list": "read",
+  "worker.aggregate": "read",
+  "worker.register": "idempotent",
+  "worker.drain": "mutation",
+  "lease.get": "read",
+  "lease.list": "read",
+  "lease.aggregate": "read",
+  "lease.renew": "idempotent",
   "crew.get": "read",
   "crew.list": "read",
   "crew.aggregate": "read",
@@ -2087,6 +2514,16 @@ export const NOUNS = {
     accepted_by: {"is":"id","optional":true,"filter":true,"sort":true},
     expires_at: {"is":"time","filter":true,"sort":true},
   },
+  api_key: {
+    id: {"is":"id","filter":true,"sort":true},
+    revision: {"is":"integer","filter":true,"sort":true},
+    created_at: {"is":"time","filter":true,"sort":true},
+    updated_at: {"is":"time","filter":true,"sort":true},
+    name: {"is":"text","filter":true,"sort":true},
+    role: {"is":"text","filter":true,"sort":true},
+    created_by: {"is":"id","optional":true,"filter":true,"sort":true,"refers":"member"},
+    revoked_at: {"is":"time","optional":true,"filter":true,"sort":true},
+  },
   session: {
     id: {"is":"id","filter":true,"sort":true},
     revision: {"is":"integer","filter":true,"sort":true},
@@ -2131,6 +2568,7 @@ export const NOUNS = {
     retry_of: {"is":"id","optional":true,"filter":true,"sort":true,"refers":"run"},
     parent_id: {"is":"id","optional":true,"filter":true,"sort":true,"refers":"run"},
     runs: {"is":"integer","optional":true,"filter":true,"sort":true},
+    waiting_for: {"is":"text","optional":true,"filter":true,"sort":true},
     cancel_requested_at: {"is":"time","optional":true,"filter":true,"sort":true},
     pause_requested_at: {"is":"time","optional":true,"filter":true,"sort":true},
     started_at: {"is":"time","optional":true,"filter":true,"sort":true},
@@ -2157,6 +2595,35 @@ export const NOUNS = {
     status: {"is":"text","filter":true,"sort":true},
     answer: {"is":"any value","optional":true},
     answered_by: {"is":"id","optional":true,"filter":true,"sort":true},
+  },
+  worker: {
+    id: {"is":"id","filter":true,"sort":true},
+    revision: {"is":"integer","filter":true,"sort":true},
+    created_at: {"is":"time","filter":true,"sort":true},
+    updated_at: {"is":"time","filter":true,"sort":true},
+    name: {"is":"text","filter":true,"sort":true},
+    api_key_id: {"is":"id","filter":true,"sort":true,"refers":"api_key"},
+    crews: {"is":"list of text","filter":true},
+    labels: {"is":"list of text","filter":true},
+    capacity: {"is":"integer","filter":true,"sort":true},
+    held: {"is":"integer","filter":true,"sort":true},
+    state: {"is":"text","filter":true,"sort":true},
+    drained: {"is":"boolean","filter":true,"sort":true},
+    last_seen_at: {"is":"time","filter":true,"sort":true},
+  },
+  lease: {
+    id: {"is":"id","filter":true,"sort":true},
+    revision: {"is":"integer","filter":true,"sort":true},
+    created_at: {"is":"time","filter":true,"sort":true},
+    updated_at: {"is":"time","filter":true,"sort":true},
+    run_id: {"is":"id","filter":true,"sort":true,"refers":"run"},
+    worker_id: {"is":"id","filter":true,"sort":true,"refers":"worker"},
+    epoch: {"is":"integer","filter":true,"sort":true},
+    attempt: {"is":"integer","filter":true,"sort":true},
+    session_id: {"is":"id","filter":true,"sort":true,"refers":"session"},
+    crew: {"is":"text","filter":true,"sort":true},
+    inputs: {"is":"any value"},
+    history_head: {"is":"integer","filter":true,"sort":true},
   },
   artifact: {
     id: {"is":"id","filter":true,"sort":true},

@@ -47,6 +47,21 @@ pub enum WaitingFor {
     Worker,
 }
 
+impl WaitingFor {
+    /// As it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approval => "approval",
+            Self::Pause => "pause",
+            Self::Worker => "worker",
+        }
+    }
+    /// What has this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Approval, Self::Pause, Self::Worker].into_iter().find(|waits| waits.as_str() == name)
+    }
+}
+
 /// What a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]

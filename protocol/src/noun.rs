@@ -7,7 +7,10 @@ use schemars::{Schema, SchemaGenerator};
 
 use crate::{
     operation::Role,
-    operations::{agent, approval, artifact, budget, collection, crew, invitation, member, message, record, run, session, workspace},
+    operations::{
+        agent, api_key, approval, artifact, budget, collection, crew, invitation, lease, member, message, record, run, session, worker,
+        workspace,
+    },
 };
 
 /// Every noun that has reads of its own.
@@ -15,10 +18,13 @@ pub static NOUNS: &[&Noun] = &[
     &workspace::NOUN,
     &member::NOUN,
     &invitation::NOUN,
+    &api_key::NOUN,
     &session::NOUN,
     &message::NOUN,
     &run::NOUN,
     &approval::NOUN,
+    &worker::NOUN,
+    &lease::NOUN,
     &artifact::NOUN,
     &budget::NOUN,
     &crew::NOUN,

@@ -70,10 +70,12 @@ impl Role {
 pub enum Access {
     /// Anyone, signed in or not.
     Anyone,
-    /// Whoever is signed in, about themself.
+    /// Whoever is signed in but a worker, about themself.
     Own,
     /// A viewer of the workspace, or more.
     Viewer,
+    /// A viewer of the workspace, or more; and a worker, of what it holds.
+    ViewerOrWorker,
     /// A member of the workspace, or more.
     Member,
     /// An admin of the workspace, or its owner.
@@ -96,6 +98,8 @@ pub enum Rate {
     Read,
     /// Writes, by principal.
     Write,
+    /// What a worker says of the runs that it holds, by its key.
+    Lease,
 }
 
 /// A request struct that is an operation. Its doc comment is the operation's documentation.

@@ -160,6 +160,12 @@ ids! {
     CrewId,
     /// An agent of a crew.
     AgentId,
+    /// A key by which a program signs in.
+    ApiKeyId,
+    /// A worker: a process that executes runs.
+    WorkerId,
+    /// A worker's hold on one run.
+    LeaseId,
 }
 
 macro_rules! integers {

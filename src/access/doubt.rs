@@ -41,6 +41,8 @@ impl Doubts {
             "users" => ("id", &["email", "name", "operator", "disabled_at"]),
             "members" => ("user_id", &["role"]),
             "sign_ins" => ("user_id", &["revoked_at"]),
+            // A worker stands in its identity with its key's id.
+            "api_keys" => ("id", &["revoked_at", "name"]),
             _ => return,
         };
         let before = match &change.before {

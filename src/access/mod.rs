@@ -1,6 +1,7 @@
 //! Who acts, and whether they may: principals, tokens, passwords, and the one policy that every operation and subscription passes.
 
 mod agent;
+mod api_key;
 mod doubt;
 mod key;
 mod passwords;
@@ -16,6 +17,7 @@ pub(crate) mod testing;
 mod tokens;
 
 pub use agent::Agent;
+pub use api_key::{ApiKeyRow, KeyToken};
 pub use doubt::Doubts;
 pub use key::{FILE as KEY_FILE, SigningKey};
 pub use passwords::{Cost, PasswordHash, Threads};
@@ -29,7 +31,7 @@ use crewline_protocol::{
     close::CloseCode,
     fault::Fault,
     opening::Principal,
-    value::{InvitationId, Millis, SignInId, UserId, WorkspaceId},
+    value::{InvitationId, Millis, SignInId, UserId, WorkerId, WorkspaceId},
 };
 
 use crate::{clock::Clock, settings::Settings, store::Store};
@@ -41,14 +43,23 @@ use tokens::Tokens;
 pub struct Identity {
     /// As the wire shows it.
     pub principal: Principal,
-    /// The user.
+    /// The user; of a worker its key's id, which no user has.
     pub user: UserId,
     /// The workspace that the connection acts in.
     pub workspace: WorkspaceId,
-    /// The sign-in that the token came from.
+    /// The sign-in that the token came from; of a worker its key's id again.
     pub sign_in: SignInId,
     /// When the access token ends.
     pub expires_at: Millis,
+    /// The worker that the connection acts as, once it has registered.
+    pub worker: Option<WorkerId>,
+}
+
+impl Identity {
+    /// Whether it ends by itself: an API key's does not.
+    pub fn ends(&self) -> bool {
+        self.expires_at != api_key::NEVER
+    }
 }
 
 /// Why somebody is not let in, or not any more: a fault, and the close code for a connection.

@@ -22,8 +22,10 @@ pub fn check(identity: Option<&Identity>, access: Access, now: Millis) -> Result
     let principal = &identity.principal;
     let at_least = |role: Role| principal.role.rank().zip(role.rank()).is_some_and(|(has, needs)| has >= needs);
     let may = match access {
-        Access::Anyone | Access::Own => true,
+        Access::Anyone => true,
+        Access::Own => principal.role != Role::Worker,
         Access::Viewer => at_least(Role::Viewer),
+        Access::ViewerOrWorker => at_least(Role::Viewer) || principal.role == Role::Worker,
         Access::Member => at_least(Role::Member),
         Access::Admin => at_least(Role::Admin),
         Access::Owner => at_least(Role::Owner),
@@ -59,10 +61,10 @@ mod tests {
         ("auth.login", "+++++++++"),
         ("auth.refresh", "+++++++++"),
         ("auth.authenticate", "+++++++++"),
-        ("auth.logout", "+++++++uu"),
-        ("auth.me", "+++++++uu"),
+        ("auth.logout", "++++f++uu"),
+        ("auth.me", "++++f++uu"),
         ("workspace.get", "++++ff+uu"),
-        ("workspace.list", "+++++++uu"),
+        ("workspace.list", "++++f++uu"),
         ("workspace.update", "+ffffffuu"),
         ("member.get", "++++ff+uu"),
         ("member.list", "++++ff+uu"),
@@ -74,7 +76,12 @@ mod tests {
         ("invitation.aggregate", "++fffffuu"),
         ("invitation.create", "++fffffuu"),
         ("invitation.revoke", "++fffffuu"),
-        ("invitation.accept", "+++++++uu"),
+        ("invitation.accept", "++++f++uu"),
+        ("api_key.get", "++fffffuu"),
+        ("api_key.list", "++fffffuu"),
+        ("api_key.aggregate", "++fffffuu"),
+        ("api_key.create", "++fffffuu"),
+        ("api_key.revoke", "++fffffuu"),
         ("session.create", "+++ffffuu"),
         ("session.get", "++++ff+uu"),
         ("session.list", "++++ff+uu"),
@@ -95,12 +102,27 @@ mod tests {
         ("run.pause", "+++ffffuu"),
         ("run.resume", "+++ffffuu"),
         ("run.retry", "+++ffffuu"),
+        ("run.append", "ffff+ffuu"),
+        ("run.park", "ffff+ffuu"),
+        ("run.finish", "ffff+ffuu"),
+        ("run.release", "ffff+ffuu"),
         ("approval.get", "++++ff+uu"),
         ("approval.list", "++++ff+uu"),
         ("approval.aggregate", "++++ff+uu"),
         // Who may answer which, its row says further.
         ("approval.answer", "++++ff+uu"),
         ("approval.withdraw", "++fffffuu"),
+        ("approval.request", "ffff+ffuu"),
+        ("worker.get", "++++ff+uu"),
+        ("worker.list", "++++ff+uu"),
+        ("worker.aggregate", "++++ff+uu"),
+        ("worker.register", "ffff+ffuu"),
+        ("worker.drain", "++fffffuu"),
+        // A worker sees its own leases alone.
+        ("lease.get", "+++++f+uu"),
+        ("lease.list", "+++++f+uu"),
+        ("lease.aggregate", "+++++f+uu"),
+        ("lease.renew", "ffff+ffuu"),
         ("crew.get", "++++ff+uu"),
         ("crew.list", "++++ff+uu"),
         ("crew.aggregate", "++++ff+uu"),
@@ -135,8 +157,9 @@ mod tests {
     /// The same for every kind of access, so that those without an operation yet hold too.
     const ACCESSES: &[(Access, &str)] = &[
         (Access::Anyone, "+++++++++"),
-        (Access::Own, "+++++++uu"),
+        (Access::Own, "++++f++uu"),
         (Access::Viewer, "++++ff+uu"),
+        (Access::ViewerOrWorker, "+++++f+uu"),
         (Access::Member, "+++ffffuu"),
         (Access::Admin, "++fffffuu"),
         (Access::Owner, "+ffffffuu"),
@@ -155,7 +178,7 @@ mod tests {
             role,
             operator: operator.then_some(true),
         };
-        Identity { principal, user, workspace, sign_in: SignInId::new(NOW, [3; 10]), expires_at }
+        Identity { principal, user, workspace, sign_in: SignInId::new(NOW, [3; 10]), expires_at, worker: None }
     }
 
     fn row(access: Access) -> String {

@@ -9,11 +9,12 @@ use crewline_protocol::{
     close::CloseCode,
     fault::{Fault, FaultCode},
     opening::{Principal, PrincipalKind, WorkspaceRef},
-    value::{Millis, SignInId, UserId, WorkspaceId},
+    value::{ApiKeyId, Millis, SignInId, UserId, WorkspaceId},
 };
 
 use super::{
     Access, Identity, Refused,
+    api_key::{ApiKeyRow, identify_key, key_identity, key_of},
     rows::{Member, SignIn, User, Workspace},
     sign_in::same_principal,
     tokens::AccessToken,
@@ -30,6 +31,9 @@ impl Access {
     /// 4100 for a token that is not good or has ended, 4101 for a revoked sign-in, 4202 for a disabled user, 4205 for a workspace
     /// that the user is not in; `unavailable` with 4002 where the database is away.
     pub async fn verify(&self, access_token: &str, workspace: Option<WorkspaceId>) -> Result<Identity, Refused> {
+        if let Some(key) = self.0.tokens.read_key_secret(access_token) {
+            return self.verify_key(key, workspace).await;
+        }
         let token = self.0.tokens.read_access(access_token, self.0.clock.now()).ok_or_else(Refused::token)?;
         self.stands(&token, workspace).await
     }
@@ -39,9 +43,19 @@ impl Access {
     /// # Errors
     /// As [`Self::verify`], each as a fault; `conflict` for another principal.
     pub async fn authenticate(&self, access_token: &str, here: Option<&Identity>) -> Result<Identity, Fault> {
-        let token = self.0.tokens.read_access(access_token, self.0.clock.now()).ok_or_else(|| Refused::token().fault)?;
-        same_principal(here, token.user, None)?;
-        self.stands(&token, here.map(|here| here.workspace)).await.map_err(|refused| refused.fault)
+        let workspace = here.map(|here| here.workspace);
+        let identity = match self.0.tokens.read_key_secret(access_token) {
+            Some(key) => self.verify_key(key, workspace).await,
+            None => {
+                let token = self.0.tokens.read_access(access_token, self.0.clock.now()).ok_or_else(|| Refused::token().fault)?;
+                same_principal(here, token.user, None)?;
+                self.stands(&token, workspace).await
+            }
+        };
+        let identity = identity.map_err(|refused| refused.fault)?;
+        same_principal(here, identity.user, None)?;
+        // A worker goes on as the one that it has registered as.
+        Ok(Identity { worker: here.and_then(|here| here.worker), ..identity })
     }
 
     /// Reads again, for each identity, who it is now, in a few queries for all of them: the same, changed, or refused.
@@ -66,11 +80,14 @@ impl Access {
 
 impl Refused {
     /// One wording for every way in which a token is not good.
-    fn token() -> Self {
+    pub(super) fn token() -> Self {
         Self::new(CloseCode::TokenRefused, "the access token is not good, or has ended: sign in again")
     }
     pub(crate) fn revoked() -> Self {
         Self::new(CloseCode::SignInRevoked, "this sign-in was revoked: sign in again")
+    }
+    pub(super) fn key_revoked() -> Self {
+        Self::new(CloseCode::SignInRevoked, "this key was revoked: ask who manages the workspace for another")
     }
     fn signed_out() -> Self {
         Self::new(CloseCode::SignedOut, "signed out")
@@ -92,6 +109,9 @@ pub(super) async fn identify(
     token: &AccessToken,
     asked: Option<WorkspaceId>,
 ) -> Result<Result<Identity, Refused>, StoreError> {
+    if let Some(key) = token.key() {
+        return identify_key(snapshot, key, asked, token.expires_at).await;
+    }
     let (user, sign_in) = (snapshot.get::<User>(token.user).await?, snapshot.get::<SignIn>(token.sign_in).await?);
     let (user, sign_in) = match good(user.as_ref(), sign_in.as_ref()) {
         Ok(good) => good,
@@ -129,7 +149,7 @@ pub(super) fn identity(user: &User, workspace: &Workspace, member: &Member, sign
         role: member.role,
         operator: user.operator.then_some(true),
     };
-    Identity { principal, user: user.id, workspace: workspace.id, sign_in, expires_at }
+    Identity { principal, user: user.id, workspace: workspace.id, sign_in, expires_at, worker: None }
 }
 
 /// The database is away: nothing is known, and the same may be known later.
@@ -153,12 +173,15 @@ struct Known {
     sign_ins: HashMap<SignInId, SignIn>,
     members: HashMap<(UserId, WorkspaceId), Member>,
     workspaces: HashMap<WorkspaceId, Workspace>,
+    keys: HashMap<ApiKeyId, ApiKeyRow>,
 }
 
 impl Known {
     async fn read(snapshot: &mut Snapshot, identities: &[Arc<Identity>]) -> Result<Self, StoreError> {
-        let users: BTreeSet<_> = identities.iter().map(|identity| identity.user).collect();
-        let sign_ins: BTreeSet<_> = identities.iter().map(|identity| identity.sign_in).collect();
+        let keys: BTreeSet<_> = identities.iter().filter_map(|identity| key_of(identity.user, identity.sign_in)).collect();
+        let people = || identities.iter().filter(|identity| key_of(identity.user, identity.sign_in).is_none());
+        let users: BTreeSet<_> = people().map(|identity| identity.user).collect();
+        let sign_ins: BTreeSet<_> = people().map(|identity| identity.sign_in).collect();
         let workspaces: BTreeSet<_> = identities.iter().map(|identity| identity.workspace).collect();
         let members = all::<Member, _>(snapshot, "user_id", &users).await?;
         Ok(Self {
@@ -166,10 +189,16 @@ impl Known {
             sign_ins: all::<SignIn, _>(snapshot, "id", &sign_ins).await?.into_iter().map(|sign_in| (sign_in.id, sign_in)).collect(),
             members: members.into_iter().map(|member| ((member.user_id, member.workspace_id), member)).collect(),
             workspaces: all::<Workspace, _>(snapshot, "id", &workspaces).await?.into_iter().map(|row| (row.id, row)).collect(),
+            keys: all::<ApiKeyRow, _>(snapshot, "id", &keys).await?.into_iter().map(|row| (row.id, row)).collect(),
         })
     }
 
     fn standing(&self, was: &Identity) -> Result<Identity, Refused> {
+        if let Some(key) = key_of(was.user, was.sign_in) {
+            let known = self.keys.get(&key).zip(self.workspaces.get(&was.workspace));
+            let (row, workspace) = known.ok_or_else(Refused::key_revoked)?;
+            return Ok(Identity { worker: was.worker, ..key_identity(row, workspace, was.expires_at)? });
+        }
         let (user, sign_in) = (self.users.get(&was.user), self.sign_ins.get(&was.sign_in));
         let (user, sign_in) = good(user, sign_in).map_err(|refused| match sign_in {
             // Who is there is told which of the two it was; who comes with its token signs in again either way.
@@ -221,7 +250,14 @@ mod tests {
             role: Role::Viewer,
             operator: None,
         };
-        let expected = Identity { principal, user: ada.user.id, workspace: ada.workspace.id, sign_in: ada.sign_in.id, expires_at: token.1 };
+        let expected = Identity {
+            principal,
+            user: ada.user.id,
+            workspace: ada.workspace.id,
+            sign_in: ada.sign_in.id,
+            expires_at: token.1,
+            worker: None,
+        };
         assert_eq!(identity, expected);
 
         let promoted = Member { role: Role::Admin, ..ada.member.clone() };

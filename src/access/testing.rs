@@ -79,7 +79,8 @@ impl Someone {
                 updated_at,
             },
             sign_in: SignIn {
-                id: SignInId::new(START, random),
+                // No person's sign-in has its user's id.
+                id: SignInId::new(START.plus(1), random),
                 user_id,
                 workspace_id,
                 refresh_used: 0,

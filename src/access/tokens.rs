@@ -2,7 +2,7 @@
 //! the next ones. Both prove only who: role and membership are read from the database each time.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use crewline_protocol::value::{InvitationId, Millis, SignInId, UserId};
+use crewline_protocol::value::{ApiKeyId, InvitationId, Millis, SignInId, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use ring::{digest, hmac};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,9 @@ const REFRESH: &str = "crr_";
 /// What an invitation's token begins with.
 const INVITATION: &str = "cri_";
 
+/// What an API key's secret begins with.
+const KEY: &str = "crk_";
+
 /// Makes and reads tokens.
 pub(super) struct Tokens {
     signs: EncodingKey,
@@ -27,6 +30,7 @@ pub(super) struct Tokens {
     validation: Validation,
     refresh: hmac::Key,
     invitation: hmac::Key,
+    keys: hmac::Key,
     /// How far other nodes' clocks may be ahead, in milliseconds.
     skew_ms: i64,
 }
@@ -79,6 +83,7 @@ impl Tokens {
             validation,
             refresh: key.derive("refresh tokens"),
             invitation: key.derive("invitations"),
+            keys: key.derive("API keys"),
             skew_ms,
         }
     }
@@ -132,17 +137,36 @@ impl Tokens {
 
     /// An invitation's token: the same each time, so that it is not stored.
     pub(super) fn invitation(&self, id: InvitationId) -> String {
-        let tag = hmac::sign(&self.invitation, id.as_bytes());
-        format!("{INVITATION}{}", URL_SAFE_NO_PAD.encode([id.as_bytes(), tag.as_ref()].concat()))
+        tagged(&self.invitation, INVITATION, id.as_bytes())
     }
 
     /// Reads an invitation's token; `None` for whatever is none of ours.
     pub(super) fn read_invitation(&self, token: &str) -> Option<InvitationId> {
-        let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(INVITATION)?).ok()?;
-        let (id, tag) = bytes.split_first_chunk::<16>()?;
-        hmac::verify(&self.invitation, id, tag).ok()?;
-        uuid::Uuid::from_bytes(*id).to_string().parse().ok()
+        read_tagged(&self.invitation, INVITATION, token)
     }
+
+    /// An API key's secret: the same each time, so that it is not stored.
+    pub(super) fn key_secret(&self, id: ApiKeyId) -> String {
+        tagged(&self.keys, KEY, id.as_bytes())
+    }
+
+    /// Reads an API key's secret; `None` for whatever is none of ours.
+    pub(super) fn read_key_secret(&self, secret: &str) -> Option<ApiKeyId> {
+        read_tagged(&self.keys, KEY, secret)
+    }
+}
+
+/// An id and its MAC.
+fn tagged(key: &hmac::Key, prefix: &str, id: &[u8; 16]) -> String {
+    let tag = hmac::sign(key, id);
+    format!("{prefix}{}", URL_SAFE_NO_PAD.encode([id, tag.as_ref()].concat()))
+}
+
+fn read_tagged<I: std::str::FromStr>(key: &hmac::Key, prefix: &str, token: &str) -> Option<I> {
+    let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(prefix)?).ok()?;
+    let (id, tag) = bytes.split_first_chunk::<16>()?;
+    hmac::verify(key, id, tag).ok()?;
+    uuid::Uuid::from_bytes(*id).to_string().parse().ok()
 }
 
 #[cfg(test)]

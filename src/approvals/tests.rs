@@ -51,7 +51,7 @@ async fn parked(node: &Node, by: &std::sync::Arc<Identity>, ask: Ask) -> (RunId,
     let run = node.row(node.start(by).await.id).await;
     let (at, id) = (node.services.clock.now(), node.services.clock.id(ApprovalId::new));
     let begun = run.begun(1, at);
-    let waits = RunRow { cost_microusd: MicroUsd(0), ..begun.parked(begun.taken(), at) };
+    let waits = RunRow { cost_microusd: MicroUsd(0), ..begun.parked(WaitingFor::Approval, begun.taken(), at) };
     let row = ApprovalRow::requested(&run, ask, id, at);
     let events =
         [RunEvent::ApprovalRequested { at, approval: Box::new(row.approval()) }, RunEvent::RunWaiting { at, r#for: WaitingFor::Approval }];

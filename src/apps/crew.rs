@@ -18,26 +18,20 @@ use std::{
 };
 
 use crewline_protocol::{
-    operations::run::{Budget, Inputs, OnBusy},
+    operations::{
+        crew::Executor,
+        run::{Budget, Inputs, OnBusy},
+    },
     value::MicroUsd,
 };
 use serde_json::{Value, json};
 use serde_saphyr::{Location, Spanned};
 
 use super::{
-    Collection, Files, Problem, Schema, names,
+    BroughtCrew, Collection, Files, Problem, Schema, names,
     yaml::{self, AgentFields, Complaints, CrewFile, Entries, TaskFields},
 };
 use grants::Grants;
-
-/// Who executes a crew's runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Executor {
-    /// The server's own engine.
-    Engine,
-    /// A worker.
-    Worker,
-}
 
 /// Agents and their tasks.
 #[derive(Debug)]
@@ -50,6 +44,8 @@ pub struct Crew {
     pub description: String,
     /// Who executes its runs.
     pub executor: Executor,
+    /// What a worker must have that executes them.
+    pub labels: Vec<String>,
     /// Who works on its tasks.
     pub process: Process,
     /// Model calls in a minute, over all its agents; absent: any number.
@@ -81,6 +77,32 @@ pub struct Crew {
 }
 
 impl Crew {
+    /// A crew that a worker brought: what is in it only the worker knows. `None` where its inputs' schema is none.
+    pub(super) fn brought(brought: &BroughtCrew) -> Option<Self> {
+        let input_schema = brought.schema();
+        Some(Self {
+            name: brought.name.clone(),
+            title: brought.name.clone(),
+            description: brought.description.clone(),
+            executor: Executor::Worker,
+            labels: Vec::new(),
+            process: Process::Sequential,
+            max_rpm: None,
+            budget: Budget::default(),
+            on_busy: OnBusy::default(),
+            message_input: None,
+            history_input: None,
+            approvals: BTreeMap::new(),
+            inputs: Schema::new(&input_schema).ok()?,
+            input_schema,
+            default_inputs: Inputs::new(),
+            placeholders: BTreeSet::new(),
+            agents: BTreeMap::new(),
+            tasks: Vec::new(),
+            needs_worker: Vec::new(),
+        })
+    }
+
     /// The rule by which calls of a tool are put before a person: its own, or that of the MCP server that it is of.
     pub fn approval(&self, tool: &str) -> Option<&ApprovalRule> {
         let server = || tool.strip_prefix("mcp.").and_then(|rest| rest.split_once('.')).map(|(server, _)| format!("mcp.{server}"));
@@ -117,6 +139,7 @@ fn read(files: &Files, name: &str, collections: &BTreeMap<String, Collection>, p
 
     let mut remarks = Remarks::new(&crew_path, problems, &mut needs_worker);
     let executor = executor(&crew, &mut remarks);
+    let labels = labels(&crew, executor, &mut remarks);
     remarks.for_a_worker(crew.for_a_worker(), "the crew");
     let process = process::read(&crew, &agents, &mut remarks);
     let grants = Grants::read(&crew, &process, &agents, collections, &mut remarks);
@@ -159,6 +182,7 @@ fn read(files: &Files, name: &str, collections: &BTreeMap<String, Collection>, p
         title: crew.title.or(crew.name).unwrap_or_else(|| name.to_owned()),
         description: crew.description,
         executor,
+        labels,
         process,
         max_rpm,
         budget,
@@ -185,6 +209,14 @@ fn executor(crew: &CrewFile, remarks: &mut Remarks<'_>) -> Executor {
             Executor::Engine
         }
     }
+}
+
+fn labels(crew: &CrewFile, executor: Executor, remarks: &mut Remarks<'_>) -> Vec<String> {
+    let Some(labels) = &crew.labels else { return Vec::new() };
+    if executor == Executor::Engine {
+        remarks.at(labels.referenced, "`labels` are what a worker must have: write `executor: worker`, or leave them out");
+    }
+    labels.value.clone()
 }
 
 /// The inputs' schema, its validator, and the names that it declares.

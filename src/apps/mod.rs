@@ -1,5 +1,6 @@
 //! Apps: folders of data that make a workspace KP's, or yours. A folder is read as a version that never changes.
 
+mod brought;
 mod collection;
 mod crew;
 mod folder;
@@ -13,8 +14,9 @@ mod typescript;
 mod versions;
 mod yaml;
 
+pub use brought::BroughtCrew;
 pub use collection::{Allowed, Collection, IndexField, Move, ROW_FIELDS, Rights, Singleton, Transitions};
-pub use crew::{Agent, ApprovalRule, Crew, Executor, Grant, MANAGER, Manager, Process, TOOLS, Task, is_tool};
+pub use crew::{Agent, ApprovalRule, Crew, Grant, MANAGER, Manager, Process, TOOLS, Task, is_tool};
 pub use imported::{CrewRow, overlaid};
 pub use placeholders::{fill, names};
 pub use schema::{NoSchema, Schema};

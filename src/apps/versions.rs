@@ -8,7 +8,7 @@ use std::{
 use crewline_protocol::value::{Millis, WorkspaceId};
 use tokio::sync::watch;
 
-use super::{App, CrewRow, Files, imported};
+use super::{App, BroughtCrew, Crew, CrewRow, Files, imported};
 use crate::{
     entity,
     store::{Commit, CommitError, Condition, Direction, Json, Select, Store, StoreError, Value},
@@ -45,7 +45,11 @@ pub struct Apps {
 struct Own {
     app: Arc<App>,
     crews: Arc<[CrewRow]>,
+    brought: Arc<[BroughtCrew]>,
 }
+
+/// What a workspace's crews are made of, beside the app.
+type Rows = (Vec<CrewRow>, Vec<BroughtCrew>);
 
 impl Apps {
     /// Serves this app.
@@ -59,7 +63,7 @@ impl Apps {
     /// Where the version can't be stored.
     pub async fn serve(app: App, store: &Store, now: Millis) -> Result<Self, StoreError> {
         let apps = Self::new(stored(app, store, now).await?);
-        apps.lay_over(CrewRow::all(store).await?, store, now).await?;
+        apps.lay_over(all_rows(store).await?, store, now).await?;
         Ok(apps)
     }
 
@@ -70,32 +74,37 @@ impl Apps {
     pub async fn serve_instead(&self, app: App, store: &Store, now: Millis) -> Result<(), StoreError> {
         let app = Arc::new(stored(app, store, now).await?);
         self.current.send_replace(app);
-        self.lay_over(CrewRow::all(store).await?, store, now).await
+        self.lay_over(all_rows(store).await?, store, now).await
     }
 
-    /// Looks again at what a workspace imported.
+    /// Looks again at what a workspace imported, and what workers brought into it.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn look_again(&self, workspace: WorkspaceId, store: &Store, now: Millis) -> Result<(), StoreError> {
-        let crews = CrewRow::of(store, workspace).await?;
-        self.lay_over([(workspace, crews)].into(), store, now).await
+        let rows = (CrewRow::of(store, workspace).await?, BroughtCrew::of(store, workspace).await?);
+        self.lay_over([(workspace, rows)].into(), store, now).await
     }
 
-    /// Makes what these workspaces see of what they imported, and keeps it as a version that runs can begin with.
-    async fn lay_over(&self, workspaces: HashMap<WorkspaceId, Vec<CrewRow>>, store: &Store, now: Millis) -> Result<(), StoreError> {
+    /// Makes what these workspaces see of what they imported and workers brought, and keeps it as a version that runs can begin with.
+    async fn lay_over(&self, workspaces: HashMap<WorkspaceId, Rows>, store: &Store, now: Millis) -> Result<(), StoreError> {
         let served = self.current();
-        for (workspace, crews) in workspaces {
-            let own = if crews.is_empty() { None } else { imported::overlaid_where_sound(&served, &crews) };
-            let Some(own) = own else {
+        for (workspace, (crews, brought)) in workspaces {
+            let none = crews.is_empty() && brought.is_empty();
+            let own = if none { None } else { imported::overlaid_where_sound(&served, &crews) };
+            let Some(mut own) = own else {
                 locked(&self.own).remove(&workspace);
                 continue;
             };
-            let own = App { first_served_at: served.first_served_at, ..own };
+            own.first_served_at = served.first_served_at;
+            // What is written down in files comes before what a worker says.
+            for crew in brought.iter().filter_map(Crew::brought) {
+                own.crews.entry(crew.name.clone()).or_insert(crew);
+            }
             if store.get::<AppVersion>(own.version.as_str()).await?.is_none() {
                 keep(&own, now, None, store).await?;
             }
-            locked(&self.own).insert(workspace, Own { app: Arc::new(own), crews: crews.into() });
+            locked(&self.own).insert(workspace, Own { app: Arc::new(own), crews: crews.into(), brought: brought.into() });
         }
         Ok(())
     }
@@ -127,6 +136,11 @@ impl Apps {
         locked(&self.own).get(&workspace).map_or_else(|| [].into(), |own| own.crews.clone())
     }
 
+    /// What workers brought into the workspace.
+    pub fn brought(&self, workspace: WorkspaceId) -> Arc<[BroughtCrew]> {
+        locked(&self.own).get(&workspace).map_or_else(|| [].into(), |own| own.brought.clone())
+    }
+
     /// The version that is served, for who must know when another takes its place.
     pub fn changes(&self) -> watch::Receiver<Arc<App>> {
         self.current.subscribe()
@@ -150,6 +164,15 @@ impl Apps {
         locked(&self.older).insert(version.to_owned(), app.clone());
         Ok(Some(app))
     }
+}
+
+async fn all_rows(store: &Store) -> Result<HashMap<WorkspaceId, Rows>, StoreError> {
+    let mut rows: HashMap<WorkspaceId, Rows> =
+        CrewRow::all(store).await?.into_iter().map(|(workspace, crews)| (workspace, (crews, Vec::new()))).collect();
+    for (workspace, brought) in BroughtCrew::all(store).await? {
+        rows.entry(workspace).or_default().1 = brought;
+    }
+    Ok(rows)
 }
 
 fn locked<K, V>(apps: &Mutex<HashMap<K, V>>) -> MutexGuard<'_, HashMap<K, V>> {

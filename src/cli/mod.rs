@@ -4,6 +4,7 @@ mod answer;
 mod app;
 mod call;
 mod input;
+mod key;
 mod remote;
 mod run;
 mod screen;
@@ -65,6 +66,9 @@ enum Command {
     /// Look after users, on the machine of the server.
     #[command(subcommand)]
     User(user::User),
+    /// Look after the keys by which workers sign in, on the machine of the server.
+    #[command(subcommand)]
+    Key(key::Key),
 }
 
 /// Why a command did not do what it was told. Each ends the program with its code.
@@ -163,6 +167,7 @@ pub(crate) fn main() -> ExitCode {
         Command::App(app) => app.run(),
         Command::Types(types) => types.run(),
         Command::User(user) => on_one_thread(user.run()),
+        Command::Key(key) => on_one_thread(key.run()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -388,6 +388,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
         for sub in letters.gone {
             self.presences.gone(sub, &mut self.outbox);
         }
+        self.heard_of_leases(letters.lost, letters.superseded);
         if letters.ask_again {
             self.ask_all_again();
         }

@@ -9,7 +9,7 @@ use crewline_protocol::{
     follow::EndedWhy,
     frame::{Body, ClientFrame, ServerFrame},
     opening::Notice,
-    value::encode,
+    value::{RunId, encode},
 };
 use futures::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -73,6 +73,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
         self.sign_in(identity);
         self.presences.renamed();
         self.ask_all_again();
+    }
+
+    /// Sees no more of runs that its worker has lost, and of none where the worker acts on another connection by now.
+    pub(super) fn heard_of_leases(&mut self, lost: Vec<RunId>, superseded: bool) {
+        for run in lost {
+            self.subscriptions.end_run(run, EndedWhy::Forbidden, &mut self.outbox);
+        }
+        let Some(identity) = self.identity.as_deref().filter(|_| superseded) else { return };
+        let nobody = Identity { worker: None, ..identity.clone() };
+        self.subscriptions.end_all(EndedWhy::Server, &mut self.outbox);
+        self.sign_in(Arc::new(nobody));
     }
 
     /// What was read of the principal's rights when they had come into doubt this often may be old by now.

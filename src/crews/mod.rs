@@ -15,7 +15,7 @@ use crewline_protocol::{
 use rows::{crew_id, wire};
 
 use crate::{
-    apps::{App, CrewRow, Problem, overlaid},
+    apps::{App, BroughtCrew, CrewRow, Problem, overlaid},
     context::{Answer, Context, Failure, Services, taken, unchanged},
     store::{Commit, Json},
 };
@@ -76,11 +76,19 @@ pub async fn update(cx: Context, input: Update) -> Result<Answer<Crew>, Failure>
     written(&cx, commit, app, row).await
 }
 
-/// Deletes an imported crew.
+/// Deletes an imported crew, or one that a worker brought: while one serves it, it comes back with the worker's next registration.
 ///
 /// # Errors
-/// `not_found` for one that the workspace did not import, `conflict`, `revision`.
+/// `not_found` for one that the workspace neither imported nor was brought, `conflict`, `revision`.
 pub async fn delete(cx: Context, input: Delete) -> Result<Answer<Done>, Failure> {
+    let workspace = cx.identity()?.workspace;
+    let brought = cx.services.store.get::<BroughtCrew>(input.id).await?.filter(|row| row.workspace_id == workspace);
+    if let Some(row) = brought {
+        unchanged(input.revision, row.revision, || Exported { name: row.name.clone(), files: Files::new() })?;
+        let answer = cx.commit(Commit::in_workspace(workspace).remove(&row), |_| Done {}).await?;
+        look_again(&cx.services, workspace).await?;
+        return Ok(answer);
+    }
     let row = load(&cx, input.id).await?;
     unchanged(input.revision, row.revision, || Exported { name: row.name.clone(), files: row.files.0.clone() })?;
     let answer = cx.commit(Commit::in_workspace(row.workspace_id).remove(&row), |_| Done {}).await?;

@@ -3,7 +3,7 @@
 use crewline_protocol::{
     operations::{
         agent::{self, Agent as AgentWire},
-        crew::{self, Crew as Wire, Executor as WireExecutor, Process as WireProcess, Task},
+        crew::{self, Crew as Wire, Process as WireProcess, Task},
     },
     value::{AgentId, CrewId, Millis, Revision, UserId, encode},
 };
@@ -11,7 +11,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::Value;
 
 use crate::{
-    apps::{App, Crew, CrewRow, Executor, Process},
+    apps::{App, BroughtCrew, Crew, CrewRow, Process},
     entity,
     query::Noun,
     store::{self, Entity, Json, Predicate},
@@ -56,9 +56,13 @@ entity! {
 }
 
 /// The crews of an app as a noun, whose rows come with it.
-pub fn crews_noun(app: &App, imported: &[CrewRow]) -> Noun {
+pub fn crews_noun(app: &App, imported: &[CrewRow], brought: &[BroughtCrew]) -> Noun {
     let rows = app.crews.values().map(|crew| {
-        let wire = wire(app, crew, imported.iter().find(|row| row.name == crew.name));
+        let brought = brought.iter().find(|row| row.name == crew.name && is_brought(app, crew));
+        let wire = match brought {
+            Some(row) => brought_wire(app, crew, row),
+            None => wire(app, crew, imported.iter().find(|row| row.name == crew.name)),
+        };
         let name = |value: Value| value.as_str().unwrap_or_default().to_owned();
         let seen = CrewSeen {
             id: wire.id,
@@ -81,8 +85,8 @@ pub fn crews_noun(app: &App, imported: &[CrewRow]) -> Noun {
     });
     Noun {
         rows: Some(rows.collect()),
-        // Another version's rows are other rows.
-        topic: format!("{}/{}", CrewSeen::TABLE.name, app.version),
+        // Another version's rows are other rows, and so are those after workers brought others.
+        topic: format!("{}/{}/{}", CrewSeen::TABLE.name, app.version, brought.iter().map(|row| row.revision.0).max().unwrap_or_default()),
         ..Noun::of(&crew::NOUN, |row: CrewSeen| encode(&row.whole.0))
     }
     .visible(|_| Predicate::default())
@@ -147,10 +151,7 @@ pub(super) fn wire(app: &App, crew: &Crew, imported: Option<&CrewRow>) -> Wire {
             Process::Sequential => WireProcess::Sequential,
             Process::Hierarchical { .. } => WireProcess::Hierarchical,
         },
-        executor: match crew.executor {
-            Executor::Engine => WireExecutor::Engine,
-            Executor::Worker => WireExecutor::Worker,
-        },
+        executor: crew.executor,
         input_schema,
         placeholders: crew.placeholders.iter().cloned().collect(),
         agents: crew.agents.keys().cloned().collect(),
@@ -163,6 +164,17 @@ pub(super) fn wire(app: &App, crew: &Crew, imported: Option<&CrewRow>) -> Wire {
         version: app.version.clone(),
         imported_by: imported.map(|row| row.imported_by),
     }
+}
+
+/// Whether no file says what is in it.
+fn is_brought(app: &App, crew: &Crew) -> bool {
+    !app.files.contains_key(&format!("crews/{}/crew.yaml", crew.name))
+}
+
+/// A crew that a worker brought.
+fn brought_wire(app: &App, crew: &Crew, row: &BroughtCrew) -> Wire {
+    let BroughtCrew { id, revision, created_at, updated_at, ref version, .. } = *row;
+    Wire { id, revision, created_at, updated_at, version: version.clone(), ..wire(app, crew, None) }
 }
 
 /// The same in every version of the app, so that who follows a crew follows it through them.

@@ -11,7 +11,7 @@ use crewline_protocol::{
     fault::{Fault, FaultCode, FieldFault},
     frame::Body,
     opening::RequestOptions,
-    operation::{Access, Kind, Operation, OperationSpec},
+    operation::{Access, Kind, Operation, OperationSpec, Role},
     value::{Millis, MutationKey, Revision, RunId, SessionId, decode, encode, encode_with_room},
 };
 use futures::future::BoxFuture;
@@ -24,6 +24,7 @@ pub use self::{agents::Agents, reads::read};
 use crate::{
     access::{Identity, policy},
     context::{Answer, Context, Failure, RequestKey, Services},
+    leases,
     query::{List, Plan, Shape},
     runs, sessions,
     store::StreamHead,
@@ -193,7 +194,7 @@ impl Router {
     /// # Errors
     /// `unauthenticated` or `forbidden`.
     pub fn may_follow(&self, services: &Services, identity: Option<&Arc<Identity>>) -> Result<(), Fault> {
-        policy::check(identity.map(AsRef::as_ref), Access::Viewer, services.clock.now())
+        policy::check(identity.map(AsRef::as_ref), Access::ViewerOrWorker, services.clock.now())
     }
 
     /// The plan of a live query, for this principal.
@@ -237,11 +238,14 @@ impl Router {
         run: RunId,
     ) -> Result<BoxFuture<'static, Result<StreamHead, Fault>>, Fault> {
         self.may_follow(services, identity)?;
-        let Some(workspace) = identity.map(|identity| identity.workspace) else { return Err(Fault::not_found()) };
+        let Some(identity) = identity.cloned() else { return Err(Fault::not_found()) };
         let services = services.clone();
         Ok(Box::pin(async move {
             let head = async {
-                runs::load(&services, workspace, run).await?;
+                runs::load(&services, identity.workspace, run).await?;
+                if identity.principal.role == Role::Worker && !leases::holds(&services.store, identity.worker, run).await? {
+                    return Err(Fault::not_found().into());
+                }
                 let heads = services.store.heads(&[run]).await?;
                 Ok(heads.first().map_or(StreamHead { head: Default::default(), complete: false }, |(_, head)| *head))
             };
@@ -259,7 +263,7 @@ impl Router {
         identity: Option<&Arc<Identity>>,
         session: SessionId,
     ) -> Result<BoxFuture<'static, Result<(), Fault>>, Fault> {
-        self.may_follow(services, identity)?;
+        policy::check(identity.map(AsRef::as_ref), Access::Viewer, services.clock.now())?;
         let Some(workspace) = identity.map(|identity| identity.workspace) else { return Err(Fault::not_found()) };
         let services = services.clone();
         Ok(Box::pin(async move {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crewline_protocol::{
-    fault::Fault,
+    fault::{Fault, Reason},
     frame::Body,
+    operations::lease::MINE,
     read::{Asked, ReadOperation},
     value::decode,
 };
@@ -16,9 +17,9 @@ use crate::{
     apps::App,
     artifacts, budgets,
     context::{Answer, Context, Failure, Services},
-    crews, members,
+    crews, keys, leases, members,
     query::{self, Noun, Plan, Shape},
-    records, runs, sessions, workspaces,
+    records, runs, sessions, workers, workspaces,
 };
 
 /// Decodes a read's input.
@@ -49,12 +50,21 @@ pub(super) fn plan(services: &Services, identity: &Identity, asked: &Asked) -> R
     let nouns = |name: &str| collection(&app, name).or_else(|| noun(name));
     let noun = match (asked.noun, asked.parent.as_deref()) {
         ("record", Some(name)) => collection(&app, name).ok_or_else(|| records::no_collection(&app, name))?,
-        ("crew", _) => Arc::new(crews::crews_noun(&services.apps.of(identity.workspace), &services.apps.imported(identity.workspace))),
+        ("crew", _) => {
+            let (apps, workspace) = (&services.apps, identity.workspace);
+            Arc::new(crews::crews_noun(&apps.of(workspace), &apps.imported(workspace), &apps.brought(workspace)))
+        }
         ("agent", _) => Arc::new(crews::agents_noun(&services.apps.of(identity.workspace), &services.apps.imported(identity.workspace))),
         ("collection", _) => Arc::new(records::collections_noun(&app)),
+        ("lease", Some(MINE)) if identity.worker.is_none() => return Err(nobody()),
         (name, _) => noun(name).ok_or_else(Fault::not_found)?,
     };
     query::compile(&noun, asked, identity, &nouns)
+}
+
+/// Whoever holds no leases asks for their own.
+fn nobody() -> Fault {
+    Fault::conflict(Reason::State, "no worker has registered on this connection: call `worker.register` first, or leave out `mine`")
 }
 
 /// Asks a read, and gives its output as the type that it is.
@@ -82,14 +92,17 @@ async fn answer(cx: Context, asked: Arc<Asked>) -> Result<Reply, Failure> {
 
 fn noun(name: &str) -> Option<Arc<Noun>> {
     match name {
+        "api_key" => Some(keys::noun()),
         "approval" => Some(approvals::noun()),
         "artifact" => Some(artifacts::noun()),
         "budget" => Some(budgets::noun()),
+        "lease" => Some(leases::noun()),
         "invitation" => Some(members::invitations()),
         "member" => Some(members::noun()),
         "message" => Some(sessions::messages()),
         "run" => Some(runs::noun()),
         "session" => Some(sessions::noun()),
+        "worker" => Some(workers::noun()),
         "workspace" => Some(workspaces::noun()),
         _ => None,
     }

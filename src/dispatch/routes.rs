@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use crewline_protocol::operations::{
-    agent, approval, artifact, budget, collection, crew, invitation, member, message, record, run, session, workspace,
+    agent, api_key, approval, artifact, budget, collection, crew, invitation, lease, member, message, record, run, session, worker,
+    workspace,
 };
 
 use super::Router;
-use crate::{approvals, artifacts, auth, budgets, control, crews, members, records, runs, sessions, workspaces};
+use crate::{approvals, artifacts, auth, budgets, control, crews, keys, members, records, runs, sessions, workers, workspaces};
 
 impl Router {
     /// Every operation with its handler.
@@ -33,6 +34,11 @@ impl Router {
             .handle_with_secret(members::create, members::with_token)
             .handle(members::revoke)
             .handle(members::accept)
+            .read::<api_key::Get>()
+            .read::<api_key::List>()
+            .read::<api_key::Aggregate>()
+            .handle_with_secret(keys::create, keys::with_secret)
+            .handle(keys::revoke)
             .handle(sessions::create)
             .read::<session::Get>()
             .read::<session::List>()
@@ -53,11 +59,25 @@ impl Router {
             .handle(control::pause)
             .handle(control::resume)
             .handle(runs::retry)
+            .handle(workers::append)
+            .handle(workers::park)
+            .handle(workers::finish)
+            .handle(workers::release)
             .read::<approval::Get>()
             .read::<approval::List>()
             .read::<approval::Aggregate>()
             .handle(approvals::answer)
             .handle(approvals::withdraw)
+            .handle(workers::request)
+            .read::<worker::Get>()
+            .read::<worker::List>()
+            .read::<worker::Aggregate>()
+            .handle(workers::register)
+            .handle(workers::drain)
+            .read::<lease::Get>()
+            .read::<lease::List>()
+            .read::<lease::Aggregate>()
+            .handle(workers::renew)
             .read::<crew::Get>()
             .read::<crew::List>()
             .read::<crew::Aggregate>()

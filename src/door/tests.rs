@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use crewline_protocol::operations::api_key;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -11,7 +13,13 @@ use tokio::{
 };
 
 use super::{Admission, Door, serve};
-use crate::{auth, connection::Place, context::Services, settings::Settings};
+use crate::{
+    auth,
+    connection::Place,
+    context::{Context, Services},
+    keys,
+    settings::Settings,
+};
 
 /// A door that stands open.
 struct Open {
@@ -323,6 +331,31 @@ async fn a_password_and_a_refresh_token_are_changed_for_tokens() {
 
     let workspace = identity.workspace;
     assert_eq!(open.token("", &format!("{PASSWORD}&workspace_id={workspace}")).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_changes_its_key_for_a_token_in_either_way() {
+    let open = with_ada(Settings::default()).await;
+    let tokens = open.token("", PASSWORD).await.json();
+    let ada = open.services.access.verify(tokens["access_token"].as_str().unwrap(), None).await.unwrap();
+    let address = [127, 0, 0, 1].into();
+    let cx = Context { services: open.services.clone(), identity: Some(ada.into()), address, key: None };
+    let key = keys::create(cx, api_key::Create { id: None, name: "box".into() }).await.unwrap().output.key;
+    let secret = open.services.access.key_secret(key.id);
+    let basic = format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("{}:{secret}", key.id)));
+    let form = format!("grant_type=client_credentials&client_id={}&client_secret={secret}", key.id);
+    for (headers, body) in [(basic.as_str(), "grant_type=client_credentials"), ("", form.as_str())] {
+        let answer = open.token(headers, body).await;
+        let tokens = answer.json();
+        assert_eq!((answer.status, &tokens["expires_in"], tokens.get("refresh_token")), (200, &json!(900), None), "{body}");
+        let identity = open.services.access.verify(tokens["access_token"].as_str().unwrap(), None).await.unwrap();
+        assert_eq!(identity.principal.id, key.id.to_string());
+    }
+    let wrong = [form.replace("crk_", "crk_x"), format!("grant_type=client_credentials&client_id={}", key.id)];
+    for body in wrong {
+        assert_eq!(open.token("", &body).await.error(), (401, "invalid_client".into()), "{body}");
+    }
+    assert_eq!(open.token(&basic, &form).await.error(), (400, "invalid_request".into()), "both at once");
 }
 
 #[tokio::test(start_paused = true)]

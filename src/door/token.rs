@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use crewline_protocol::{
     fault::{Fault, FaultCode},
     operation::Rate,
@@ -20,7 +21,7 @@ use super::{
     with,
 };
 use crate::{
-    access::Grant,
+    access::{Grant, KeyToken},
     auth,
     context::{Failure, Services},
 };
@@ -100,21 +101,42 @@ pub(super) fn unreadable(status: StatusCode, what: &str) -> Problem {
     Problem::new(status, "invalid_request", what)
 }
 
-async fn grant(services: &Services, address: IpAddr, headers: &HeaderMap, form: Form) -> Result<Grant, Problem> {
+/// What somebody is given.
+enum Granted {
+    /// A person, the tokens of a sign-in.
+    Person(Box<Grant>),
+    /// A program, a token of its key.
+    Program(KeyToken),
+}
+
+impl From<Grant> for Granted {
+    fn from(grant: Grant) -> Self {
+        Self::Person(Box::new(grant))
+    }
+}
+
+async fn grant(services: &Services, address: IpAddr, headers: &HeaderMap, form: Form) -> Result<Granted, Problem> {
     services.limits.check(Rate::SignIn, None, address).map_err(Problem::of)?;
     let mut form = Parameters(form);
     match form.take("grant_type")?.as_deref() {
-        Some("password") => auth::log_in(services, login(&mut form)?, None).await.map_err(Problem::behind),
+        Some("password") => auth::log_in(services, login(&mut form)?, None).await.map(Granted::from).map_err(Problem::behind),
         Some("refresh_token") => match form.take("refresh_token")? {
-            Some(token) => auth::renew(services, &token, None).await.map_err(Problem::behind),
+            Some(token) => auth::renew(services, &token, None).await.map(Granted::from).map_err(Problem::behind),
             None => {
                 let token = cookie_of(headers).ok_or_else(|| Problem::missing("refresh_token"))?;
-                let renewed = auth::renew(services, &token, None).await.map_err(Problem::behind);
+                let renewed = auth::renew(services, &token, None).await.map(Granted::from).map_err(Problem::behind);
                 // A page can't remove it: no script sees it.
                 renewed.map_err(|problem| Problem { ends_cookie: problem.error == "invalid_grant", ..problem })
             }
         },
-        Some("client_credentials") => Err(Problem::new(StatusCode::UNAUTHORIZED, "invalid_client", "no client has this id and secret")),
+        Some("client_credentials") => {
+            let (id, secret) = credentials(&mut form, headers)?;
+            let token = services.access.token_of_key(&id, &secret).await.map_err(Failure::from);
+            token.map(Granted::Program).map_err(|failure| match Problem::behind(failure) {
+                problem if problem.error == "invalid_grant" => Problem::no_client(),
+                problem => problem,
+            })
+        }
         Some(_) => {
             let what = "grant_type is password, refresh_token or client_credentials";
             Err(Problem::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", what))
@@ -131,6 +153,23 @@ fn login(form: &mut Parameters) -> Result<Login, Problem> {
     let login = Login { email, password, workspace_id };
     login.validate().map_err(|_| Problem::invalid("username or password is too long"))?;
     Ok(login)
+}
+
+/// A program's id and secret: by HTTP Basic authentication, or among the parameters (RFC 6749, section 2.3.1).
+fn credentials(form: &mut Parameters, headers: &HeaderMap) -> Result<(String, String), Problem> {
+    let (id, secret) = (form.take("client_id")?, form.take("client_secret")?);
+    match (headers.get(header::AUTHORIZATION), id, secret) {
+        (None, Some(id), Some(secret)) => Ok((id, secret)),
+        (Some(basic), _, None) => {
+            let basic =
+                basic.to_str().ok().and_then(|basic| basic.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
+            let pair = basic.and_then(|(_, pair)| STANDARD.decode(pair.trim()).ok()).and_then(|pair| String::from_utf8(pair).ok());
+            let pair = pair.and_then(|pair| pair.split_once(':').map(|(id, secret)| (id.to_owned(), secret.to_owned())));
+            pair.ok_or_else(Problem::no_client)
+        }
+        (Some(_), _, Some(_)) => Err(Problem::invalid("a program says who it is in one way: in `Authorization`, or among the parameters")),
+        (None, ..) => Err(Problem::no_client()),
+    }
 }
 
 struct Parameters(Form);
@@ -153,6 +192,10 @@ impl Problem {
     }
     fn invalid(what: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", what)
+    }
+    /// The same for whatever is not a key's id with its secret.
+    fn no_client() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_client", "no client has this id and secret")
     }
     fn missing(name: &str) -> Self {
         Self::invalid(format!("{name} is missing"))
@@ -182,8 +225,14 @@ impl Problem {
     }
 }
 
-fn tokens(grant: &Grant, origin: &Origin<'_>, now: Millis) -> Response {
-    let tokens = &grant.tokens;
+fn tokens(granted: &Granted, origin: &Origin<'_>, now: Millis) -> Response {
+    let tokens = match granted {
+        Granted::Person(grant) => &grant.tokens,
+        Granted::Program(KeyToken { access_token, expires_at }) => {
+            let body = Tokens { access_token, token_type: "Bearer", expires_in: expires_at.since(now) / 1000, refresh_token: None };
+            return never_stored(json(StatusCode::OK, &body));
+        }
+    };
     let in_cookie = matches!(origin, Origin::Allowed(_));
     let body = Tokens {
         access_token: &tokens.access_token,

@@ -16,7 +16,7 @@ use crate::budgets::{Used, amount};
 pub(super) const FIELD: &str = "budget";
 
 /// The tighter of two budgets, figure by figure.
-pub(super) fn tighter(a: Budget, b: Budget) -> Budget {
+pub fn tighter(a: Budget, b: Budget) -> Budget {
     fn least<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
         a.into_iter().chain(b).min()
     }
@@ -38,7 +38,7 @@ fn used(budget: Budget, usage: Usage) -> impl Iterator<Item = (&'static str, u64
 ///
 /// # Errors
 /// `over_quota`, with what is used up.
-pub(super) fn check(budget: Budget, usage: Usage) -> Result<(), Fault> {
+pub fn check(budget: Budget, usage: Usage) -> Result<(), Fault> {
     match used(budget, usage).find(|(_, used, most)| used >= most) {
         Some((name, used, most)) => Err(over(name, used, most)),
         None => Ok(()),
@@ -75,7 +75,7 @@ pub(super) fn time_left(budget: Budget, executed_ms: i64) -> Option<(Duration, D
 }
 
 /// The time is used up.
-pub(super) fn out_of_time(most_ms: u64) -> Fault {
+pub fn out_of_time(most_ms: u64) -> Fault {
     over("duration_ms", most_ms, most_ms)
 }
 

@@ -61,7 +61,7 @@ pub(super) enum Cut {
 }
 
 /// Executes an assigned run until it has finished or is cut off.
-pub(super) async fn execute(means: &Means, assigned: Assigned, mut cut: watch::Receiver<Cut>) {
+pub(super) async fn execute(means: &Means, assigned: Box<Assigned>, mut cut: watch::Receiver<Cut>) {
     let run = assigned.run.id;
     let lease = assigned.lease.clone();
     match attempt(means, assigned, &mut cut).await {
@@ -78,11 +78,13 @@ pub(super) async fn execute(means: &Means, assigned: Assigned, mut cut: watch::R
     }
 }
 
-async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cut>) -> Result<Written, StoreError> {
+async fn attempt(means: &Means, assigned: Box<Assigned>, cut: &mut watch::Receiver<Cut>) -> Result<Written, StoreError> {
     let Services { store, hub, apps, .. } = &*means.services;
-    let Assigned { lease, run, head } = assigned;
+    let Assigned { lease, run, head } = *assigned;
     let mut listener = Listener::new(store, hub, run.id);
-    let mut history = read::history(store, run.id, head).await?;
+    // What is soon over is boxed here, as are the two that go on side by side: an attempt's future would hold room for all of it until
+    // the run ends, and twice for what is moved into its place.
+    let mut history = Box::pin(read::history(store, run.id, head)).await?;
     // Before the log told it, the row did.
     history.said.cancel = run.cancel_mode().or(history.said.cancel);
     let people = Arc::new(People::new(std::mem::take(&mut history.said)));
@@ -91,21 +93,20 @@ async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cu
     let spent = Arc::new(Mutex::new(spent));
     let app = apps.version(&run.version, store).await?.filter(|app| app.crews.contains_key(&run.crew));
     let (log, writer) = log::open(store.clone(), lease, run.clone());
-    let writing = writer.run();
-    tokio::pin!(writing);
+    let mut writing = Box::pin(writer.run());
 
     let executed_ms = history.executed_ms;
     let shared = Shared { log: log.clone(), people: people.clone(), spent: spent.clone() };
     let stage = app.map(|app| stage(means, app, &run, history, shared));
-    let performing = async {
+    let mut performing = Box::pin(async {
         match &stage {
             Some(stage) => perform(stage).await,
             None => End::Failed(app_is_gone(&run.crew)),
         }
-    };
+    });
     let out_of_time = optional(stage.as_ref().map(|stage| out_of_time(stage, executed_ms)));
     let end = {
-        tokio::pin!(performing, out_of_time);
+        tokio::pin!(out_of_time);
         loop {
             tokio::select! {
                 biased;
@@ -124,7 +125,7 @@ async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cu
                     if let Some(stage) = stage.as_ref().filter(|stage| stage.waits_for_people()) {
                         tokio::select! {
                             written = &mut writing => return Ok(written),
-                            _refused = park(stage) => {}
+                            _refused = Box::pin(park(stage)) => {}
                         }
                         listener.catch_up(&people).await;
                     } else {
@@ -134,10 +135,11 @@ async fn attempt(means: &Means, assigned: Assigned, cut: &mut watch::Receiver<Cu
             }
         }
     };
+    drop(performing);
     if let Some(end) = end {
         tokio::select! {
             written = &mut writing => return Ok(written),
-            failed = finish(&means.services, &log, &run, end, (&mut listener, &people, &spent)) => failed?,
+            failed = Box::pin(finish(&means.services, &log, &run, end, (&mut listener, &people, &spent))) => failed?,
         }
     }
     drop((log, stage));
@@ -181,7 +183,7 @@ struct Shared {
     spent: Arc<Mutex<Spent>>,
 }
 
-fn stage(means: &Means, app: Arc<App>, run: &RunRow, history: History, shared: Shared) -> Stage {
+fn stage(means: &Means, app: Arc<App>, run: &RunRow, history: History, shared: Shared) -> Box<Stage> {
     let Services { clock, settings, .. } = &*means.services;
     let crew = &app.crews[&run.crew];
     let manager = match &crew.process {
@@ -189,7 +191,7 @@ fn stage(means: &Means, app: Arc<App>, run: &RunRow, history: History, shared: S
         Process::Hierarchical { manager: Manager::Agent(_) } | Process::Sequential => None,
     };
     let paces = Paces::new(crew, manager.as_ref(), &history, clock.now());
-    Stage {
+    Box::new(Stage {
         budget: run.budget.as_ref().map_or(crew.budget, |own| budget::tighter(crew.budget, own.0)),
         crew: run.crew.clone(),
         manager,
@@ -212,7 +214,7 @@ fn stage(means: &Means, app: Arc<App>, run: &RunRow, history: History, shared: S
         cache: Mutex::default(),
         past: Mutex::new(history.works),
         ending: watch::Sender::new(false),
-    }
+    })
 }
 
 /// Tells when the run's time runs out, and comes to its end when it has.

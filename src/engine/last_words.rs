@@ -8,14 +8,36 @@ use crewline_protocol::{
 };
 use tracing::warn;
 
-use super::people::People;
-use crate::{access::User, context::Services, runs::RunRow, sessions::MessageRow, store::Commit};
+use super::{
+    people::{People, Said, Steer},
+    read,
+};
+use crate::{
+    access::User,
+    context::Services,
+    runs::RunRow,
+    sessions::MessageRow,
+    store::{Commit, StoreError},
+};
 
 /// What is written with a run's end.
 pub(super) async fn kept(services: &Services, run: &RunRow, people: &People) -> Commit {
     let steers = people.look(|said| said.steers.clone());
+    left(services, run, steers, Commit::default()).await
+}
+
+/// The same for a run that a worker executes, as its log has it, in a commit with what else is written.
+///
+/// # Errors
+/// Where the log can't be read.
+pub async fn unread(services: &Services, run: &RunRow, commit: Commit) -> Result<Commit, StoreError> {
+    let mut said = Said::default();
+    read::each_said(&services.store, run.id, |event| said.hear(event)).await?;
+    Ok(left(services, run, said.steers, commit).await)
+}
+
+async fn left(services: &Services, run: &RunRow, steers: impl IntoIterator<Item = Steer>, mut commit: Commit) -> Commit {
     let mut names: HashMap<UserId, String> = HashMap::new();
-    let mut commit = Commit::default();
     for steer in steers {
         let name = match names.get(&steer.by) {
             Some(name) => name.clone(),

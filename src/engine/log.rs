@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use crewline_protocol::{
     event::{RunEvent, WaitingFor},
     value::{Millis, RunId, encode},
@@ -34,7 +34,8 @@ pub(super) struct Log {
 struct Entry {
     events: Vec<Bytes>,
     bytes: usize,
-    change: Option<Change>,
+    /// Boxed, for most have none, and there is room for many in the queue.
+    change: Option<Box<Change>>,
     /// Told when it is written, and whether it was: what would change the row may be refused.
     written: Option<oneshot::Sender<bool>>,
     /// Its share of the bytes that may wait, given back when it is written.
@@ -136,6 +137,7 @@ impl Log {
         let bytes = events.iter().map(Bytes::len).sum();
         let share = u32::try_from(bytes).unwrap_or(u32::MAX).min(WAITING_BYTES);
         let room = self.room.clone().acquire_many_owned(share).await;
+        let change = change.map(Box::new);
         let entry = room.ok().map(|room| Entry { events, bytes, change, written, _room: room });
         let sent = match entry {
             Some(entry) => self.entries.send(entry).await.is_ok(),
@@ -158,7 +160,7 @@ impl Writer {
                 Err(error) => return Written::Failed(error),
                 Ok(wrote) => wrote,
             };
-            match batch.last().and_then(|entry| entry.change.as_ref()) {
+            match batch.last().and_then(|entry| entry.change.as_deref()) {
                 Some(Change::Finished { .. }) if matches!(wrote, Wrote::All) => return Written::Finished,
                 Some(Change::Parked { .. }) if matches!(wrote, Wrote::All) => return Written::Parked,
                 _ => {}
@@ -188,7 +190,7 @@ impl Writer {
     async fn write(&mut self, mut batch: &[Entry]) -> Result<Wrote, StoreError> {
         let mut refused = false;
         loop {
-            let change = batch.last().and_then(|entry| entry.change.as_ref());
+            let change = batch.last().and_then(|entry| entry.change.as_deref());
             let mut commit = Commit::default().guard(self.lease.guard());
             commit.events = appends(self.run.id, batch);
             if commit.events.is_empty() && change.is_none() {
@@ -245,7 +247,7 @@ impl Writer {
         match change {
             Change::Rows(_) => None,
             Change::Progressed { fraction, taken, at, .. } => Some(self.run.progressed(fraction.unwrap_or(self.run.progress), *taken, *at)),
-            Change::Parked { taken, at, .. } => Some(self.run.parked(*taken, *at)),
+            Change::Parked { r#for, taken, at, .. } => Some(self.run.parked(*r#for, *taken, *at)),
             Change::Finished { end, taken, at, .. } => Some(self.run.progressed(self.run.progress, *taken, *at).finished(end.clone(), *at)),
         }
     }
@@ -263,18 +265,19 @@ enum Wrote {
 
 /// The batch's events, in appends that are not longer than one may be.
 fn appends(run: RunId, batch: &[Entry]) -> Vec<Append> {
-    let mut appends = Vec::new();
-    let (mut events, mut count) = (BytesMut::new(), 0);
-    for event in batch.iter().flat_map(|entry| &entry.events) {
-        if count > 0 && events.len() + event.len() > APPEND_BYTES {
-            appends.push(Append { run, count, events: events.split().freeze(), complete: false });
-            count = 0;
-        }
-        events.extend_from_slice(event);
-        count += 1;
-    }
-    if count > 0 {
-        appends.push(Append { run, count, events: events.freeze(), complete: false });
+    let events: Vec<&Bytes> = batch.iter().flat_map(|entry| &entry.events).collect();
+    let (mut appends, mut rest) = (Vec::new(), &events[..]);
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fit = rest.iter().take_while(|event| {
+            bytes += event.len();
+            bytes <= APPEND_BYTES
+        });
+        let (these, later) = rest.split_at(fit.count().max(1));
+        // As long as its events: what followers read stays in memory for a while.
+        let encoded = Bytes::from(these.iter().map(|event| &event[..]).collect::<Vec<_>>().concat());
+        appends.push(Append { run, count: u32::try_from(these.len()).unwrap_or(u32::MAX), events: encoded, complete: false });
+        rest = later;
     }
     appends
 }

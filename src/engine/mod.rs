@@ -30,9 +30,11 @@ mod tools;
 mod web;
 mod work;
 
+pub use budget::{check as within, out_of_time, tighter};
 pub use content::{ContentAnalyze, Figures, analyze};
+pub use last_words::unread as unread_words;
 pub use model::{Chunk, Message, Model, Request, Scene};
-pub use models::Models;
+pub use models::{Models, usage_of};
 pub use operations::{Acting, Operations};
 pub use read::events;
 pub use simulated::Simulated;
@@ -54,7 +56,7 @@ use tracing::warn;
 
 use crate::{
     context::Services,
-    leases::{self, Lease, Terms},
+    leases::{self, Holder, Lease, Terms},
     store::StoreError,
 };
 use executor::{Cut, Held, HeldRuns, Means, execute};
@@ -236,16 +238,18 @@ impl Drop for Holding {
 async fn begin_and_execute(means: &Means, node: &str, holding: &Holding, cuts: watch::Receiver<Cut>) {
     let Services { store, clock, settings, .. } = &*means.services;
     let terms = Terms { lease_ms: lease_ms(settings.lease_ms), max_attempts: settings.max_attempts };
-    match leases::assign(store, clock, holding.run, node, terms).await {
-        Ok(Some(assigned)) => {
-            if let Some(held) = lock(&holding.held).get_mut(&holding.run) {
-                held.lease = Some(assigned.lease.clone());
-            }
-            execute(means, assigned, cuts).await;
+    let assigned = match Box::pin(leases::assign(store, clock, holding.run, Holder::Node(node), terms)).await {
+        Ok(Some(assigned)) => Box::new(assigned),
+        Ok(None) => return,
+        Err(error) => {
+            warn!(run = %holding.run, %error, "a run can't be begun; the next round tries again");
+            return;
         }
-        Ok(None) => {}
-        Err(error) => warn!(run = %holding.run, %error, "a run can't be begun; the next round tries again"),
+    };
+    if let Some(held) = lock(&holding.held).get_mut(&holding.run) {
+        held.lease = Some(assigned.lease.clone());
     }
+    execute(means, assigned, cuts).await;
 }
 
 fn lease_ms(setting: u64) -> i64 {

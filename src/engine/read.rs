@@ -38,6 +38,22 @@ pub(super) async fn history(store: &Store, run: RunId, head: Offset) -> Result<H
     Ok(history)
 }
 
+/// Goes through all that people have said to a run, as its log has it.
+///
+/// # Errors
+/// Where the log can't be read.
+pub(super) async fn each_said(store: &Store, run: RunId, mut hear: impl FnMut(&RunEvent)) -> Result<(), StoreError> {
+    let mut after = Offset(0);
+    loop {
+        let blocks = store.log_after(run, after, READ_BYTES).await?;
+        let Some(last) = blocks.last() else { return Ok(()) };
+        after = last.last();
+        let said = blocks.iter().flat_map(|block| slices(&block.events)).filter_map(Result::ok);
+        let said = said.filter(|event| type_of(event).is_some_and(Said::hears));
+        said.filter_map(|event| decode(event).ok()).for_each(|event| hear(&event));
+    }
+}
+
 /// Hears what people say to a run: it follows the run's stream as anyone does.
 pub(super) struct Listener<'a> {
     store: &'a Store,

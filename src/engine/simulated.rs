@@ -53,7 +53,7 @@ impl Model for Simulated {
         let usage = usage(simulation, &request, &said);
         let calls = said.calls.into_iter().map(|call| Chunk::Call { tool: call.tool, input: call.input });
         let last: Vec<Result<Chunk, Fault>> = calls.chain([Chunk::Usage(usage)]).map(Ok).collect();
-        words(&said.text, self.tokens_per_s).chain(stream::iter(last)).boxed()
+        words(said.text.into_boxed_str(), self.tokens_per_s).chain(stream::iter(last)).boxed()
     }
 }
 
@@ -78,18 +78,18 @@ fn calls(messages: &[Message]) -> Value {
 }
 
 /// A text, token by token, each when it is due.
-fn words(text: &str, tokens_per_s: f64) -> BoxStream<'static, Result<Chunk, Fault>> {
+fn words(text: Box<str>, tokens_per_s: f64) -> BoxStream<'static, Result<Chunk, Fault>> {
     let begun = Instant::now();
-    let tokens: Vec<String> = tokens(text).map(str::to_owned).collect();
-    stream::iter(tokens.into_iter().enumerate())
-        .then(move |(place, token)| async move {
-            let due = begun + Duration::from_secs_f64((place + 1) as f64 / tokens_per_s);
-            if due > Instant::now() + TICK {
-                sleep_until(due).await;
-            }
-            Ok(Chunk::Text(TextRole::Answer, token))
-        })
-        .boxed()
+    stream::unfold((text, 0, 0), move |(text, said, place)| async move {
+        let token = tokens(&text[said..]).next()?.to_owned();
+        let due = begun + Duration::from_secs_f64(f64::from(place + 1) / tokens_per_s);
+        if due > Instant::now() + TICK {
+            sleep_until(due).await;
+        }
+        let said = said + token.len();
+        Some((Ok(Chunk::Text(TextRole::Answer, token)), (text, said, place + 1)))
+    })
+    .boxed()
 }
 
 /// A text cut into words with the blank after them: about what a model calls a token.
@@ -137,7 +137,7 @@ mod tests {
     async fn words_come_at_the_rate_and_none_is_lost() {
         for rate in [2.0, 60.0, 5_000.0, 1_000_000.0] {
             let (text, begun) = ("one two  three\nfour ".repeat(50), Instant::now());
-            let said: Vec<_> = words(&text, rate).map(Result::unwrap).collect().await;
+            let said: Vec<_> = words(text.as_str().into(), rate).map(Result::unwrap).collect().await;
             let whole: String = said.iter().map(|chunk| if let Chunk::Text(_, text) = chunk { text.as_str() } else { "" }).collect();
             assert_eq!(whole, text);
             let expected = Duration::from_secs_f64(said.len() as f64 / rate);

@@ -167,9 +167,9 @@ async fn who_has_lost_a_lease_can_write_nothing_more() {
     let store = &node.services.store;
     let terms = Terms { lease_ms: 1_000, max_attempts: 5 };
     let at = |ms| Clock::simulated(1, START.plus(ms));
-    let zombie = leases::assign(store, &at(0), run.id, "a", terms).await.unwrap().unwrap();
-    assert!(leases::assign(store, &at(1_000), run.id, "b", terms).await.unwrap().is_none(), "the lease still holds");
-    let next = leases::assign(store, &at(1_001), run.id, "b", terms).await.unwrap().unwrap();
+    let zombie = leases::assign(store, &at(0), run.id, Holder::Node("a"), terms).await.unwrap().unwrap();
+    assert!(leases::assign(store, &at(1_000), run.id, Holder::Node("b"), terms).await.unwrap().is_none(), "the lease still holds");
+    let next = leases::assign(store, &at(1_001), run.id, Holder::Node("b"), terms).await.unwrap().unwrap();
     assert_eq!((next.lease.epoch, next.lease.attempt), (2, 2));
 
     let before = node.log(run.id).await;

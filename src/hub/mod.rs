@@ -17,7 +17,7 @@ use bytes::Bytes;
 use crewline_protocol::{
     close::CloseCode,
     fault::Fault,
-    value::{ConnectionId, Offset, RunId, SessionId, SignInId, UserId},
+    value::{ConnectionId, Offset, RunId, SessionId, SignInId, UserId, WorkerId},
 };
 use dashmap::DashMap;
 use tokio::sync::Notify;
@@ -40,8 +40,10 @@ struct Inner {
     connections: DashMap<ConnectionId, Member>,
     /// How often rights came into doubt.
     doubts: AtomicU64,
-    /// Woken when runs may be waiting for someone to execute them.
+    /// Woken when runs may be waiting for this node's engine.
     queued: Notify,
+    /// Woken when runs may be waiting for workers, or workers for runs.
+    assigns: Notify,
     tail_bytes: usize,
 }
 
@@ -84,6 +86,10 @@ pub struct Letters {
     pub gone: Vec<u64>,
     /// Nouns may be others by now: what live queries asked for is to be asked again.
     pub ask_again: bool,
+    /// Runs that the worker that the connection acts as holds no more.
+    pub lost: Vec<RunId>,
+    /// The worker that the connection acts as acts on another from now on.
+    pub superseded: bool,
     /// The connection is to end.
     pub close: Option<(CloseCode, Fault)>,
     /// The server leaves.
@@ -111,6 +117,16 @@ impl Mailbox {
     /// Says that nouns may be others by now.
     pub fn ask_again(&self) {
         self.lock().ask_again = true;
+        self.arrived.notify_one();
+    }
+    /// Says that the worker that the connection acts as holds a run no more.
+    pub fn lost(&self, run: RunId) {
+        self.lock().lost.push(run);
+        self.arrived.notify_one();
+    }
+    /// Says that the worker that the connection acts as acts on another from now on.
+    pub fn superseded(&self) {
+        self.lock().superseded = true;
         self.arrived.notify_one();
     }
     /// Takes what is to be told of other members.
@@ -206,8 +222,8 @@ impl Hub {
     /// A hub that keeps up to `tail_bytes` of each followed stream in memory.
     pub fn new(tail_bytes: usize) -> Self {
         let (streams, places, connections) = (DashMap::new(), DashMap::new(), DashMap::new());
-        let (doubts, queued) = (AtomicU64::new(0), Notify::new());
-        Self(Arc::new(Inner { streams, places, connections, doubts, queued, tail_bytes }))
+        let (doubts, queued, assigns) = (AtomicU64::new(0), Notify::new(), Notify::new());
+        Self(Arc::new(Inner { streams, places, connections, doubts, queued, assigns, tail_bytes }))
     }
 
     /// Follows a run's stream: its growth is put into the mailbox as `sub`. Follow first, then read the head: nothing falls between.
@@ -314,9 +330,39 @@ impl Hub {
     /// Says that a run may be waiting for someone to execute it.
     pub fn run_queued(&self) {
         self.0.queued.notify_one();
+        self.0.assigns.notify_one();
     }
 
-    /// Waits until a run may be waiting. One waiter a node: who assigns runs.
+    /// Says that a worker may have room for a run.
+    pub fn worker_free(&self) {
+        self.0.assigns.notify_one();
+    }
+
+    /// Waits until there may be something to assign to workers. One waiter a node: who assigns it.
+    pub async fn assigns(&self) {
+        self.0.assigns.notified().await;
+    }
+
+    /// Says that a worker acts on another connection from now on, which is whose identity this is.
+    pub fn superseded(&self, worker: WorkerId, by: &Arc<Identity>) {
+        for member in &self.0.connections {
+            let other = member.identity.as_ref().filter(|identity| identity.worker == Some(worker) && !Arc::ptr_eq(identity, by));
+            if other.is_some() {
+                member.mailbox.superseded();
+            }
+        }
+    }
+
+    /// Says that a worker holds a run no more.
+    pub fn lost(&self, worker: WorkerId, run: RunId) {
+        for member in &self.0.connections {
+            if member.identity.as_ref().is_some_and(|identity| identity.worker == Some(worker)) {
+                member.mailbox.lost(run);
+            }
+        }
+    }
+
+    /// Waits until a run may be waiting. One waiter a node: its engine.
     pub async fn runs_queued(&self) {
         self.0.queued.notified().await;
     }

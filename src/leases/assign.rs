@@ -2,11 +2,11 @@
 
 use crewline_protocol::{
     fault::{Fault, FaultCode, Retry},
-    operations::run::Status,
-    value::{Millis, Offset, Revision, RunId},
+    operations::{crew::Executor, run::Status},
+    value::{LeaseId, Millis, Offset, Revision, RunId},
 };
 
-use super::Lease;
+use super::{Assignment, Lease, Place, Written};
 use crate::{
     clock::Clock,
     endings,
@@ -36,19 +36,50 @@ pub async fn held_before(store: &Store, holder: &str, now: Millis, most: usize) 
     Ok(own.into_iter().chain(expired).collect())
 }
 
+/// Who is given a run.
+#[derive(Debug, Clone, Copy)]
+pub enum Holder<'a> {
+    /// A node's engine, by the node's name.
+    Node(&'a str),
+    /// A worker, at one of its places.
+    Worker(Place),
+}
+
+impl Holder<'_> {
+    /// As the lease names it.
+    fn name(self) -> String {
+        match self {
+            Self::Node(name) => name.to_owned(),
+            Self::Worker(place) => place.worker.to_string(),
+        }
+    }
+
+    fn executor(self) -> Executor {
+        match self {
+            Self::Node(_) => Executor::Engine,
+            Self::Worker(_) => Executor::Worker,
+        }
+    }
+}
+
 /// Gives a run to this holder, who begins its next attempt, or goes on with one that was put away. `None` where there is nothing to
-/// execute: someone else has it, it has ended, or it ends here, cancelled while nobody held it or begun too often.
+/// execute: someone else has it, it is not the holder's to execute, the place is taken, it has ended, or it ends here, cancelled while nobody
+/// held it or begun too often.
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn assign(store: &Store, clock: &Clock, run: RunId, holder: &str, terms: Terms) -> Result<Option<Assigned>, StoreError> {
-    let Some(run) = store.get::<RunRow>(run).await? else { return Ok(None) };
+pub async fn assign(store: &Store, clock: &Clock, run: RunId, holder: Holder<'_>, terms: Terms) -> Result<Option<Assigned>, StoreError> {
+    let Some(run) = store.get::<RunRow>(run).await?.filter(|run| run.executor == holder.executor()) else { return Ok(None) };
     let held = store.get::<Lease>(run.id).await?;
+    let name = holder.name();
     let Terms { lease_ms, max_attempts } = terms;
     let now = clock.now();
     let takes = match &held {
         None => run.status == Status::Queued && run.turn_after.is_none(),
-        Some(lease) => run.status == Status::Running && (lease.holder == holder || lease.expires_at < now),
+        // What a worker has held is taken from it first.
+        Some(lease) => {
+            run.status == Status::Running && run.executor == Executor::Engine && (lease.holder == name || lease.expires_at < now)
+        }
     };
     if !takes {
         return Ok(None);
@@ -63,7 +94,7 @@ pub async fn assign(store: &Store, clock: &Clock, run: RunId, holder: &str, term
     };
     let commit = Commit::in_workspace(run.workspace_id).guard(free);
     // Who put it away had done all that could be done: it goes on in the same attempt.
-    let goes_on = held.is_none() && run.attempt > 0;
+    let goes_on = held.is_none() && run.continues;
     let attempt = if goes_on { run.attempt } else { run.attempt + 1 };
     let end = match &held {
         Some(_) if run.cancel_mode().is_some() => Some(End::Cancelled),
@@ -83,7 +114,7 @@ pub async fn assign(store: &Store, clock: &Clock, run: RunId, holder: &str, term
         revision: Revision(0),
         created_at: held.as_ref().map_or(now, |lease| lease.created_at),
         updated_at: now,
-        holder: holder.to_owned(),
+        holder: name,
         epoch: run.lease_epoch + 1,
         attempt,
         expires_at: now.plus(lease_ms),
@@ -92,6 +123,15 @@ pub async fn assign(store: &Store, clock: &Clock, run: RunId, holder: &str, term
     let event = begun.started(now);
     let commit = commit.replace(&run, &begun).put(&lease);
     let commit = if goes_on { commit } else { commit.append(run.id, &[event]) };
+    let commit = match holder {
+        Holder::Node(_) => commit,
+        Holder::Worker(place) => {
+            let before = store.heads(&[run.id]).await?.first().map(|(_, stream)| stream.head).unwrap_or_default();
+            let head = if goes_on { before } else { Offset(before.0 + 1) };
+            let assignment = Assignment::new(clock.id(LeaseId::new), &begun, place, head, now);
+            commit.insert(&Written { id: assignment.id, seq: 0 }).insert(&assignment)
+        }
+    };
     let Some(committed) = done(store.commit(commit).await)? else { return Ok(None) };
     let revision = committed.revision.unwrap_or_default();
     let head = match committed.heads.first() {
@@ -141,10 +181,11 @@ pub async fn release(store: &Store, lease: &Lease) -> Result<(), StoreError> {
 }
 
 /// A guard that does not hold means that someone else was faster: there is nothing to do.
-fn done<T>(committed: Result<T, CommitError>) -> Result<Option<T>, StoreError> {
+pub(super) fn done<T>(committed: Result<T, CommitError>) -> Result<Option<T>, StoreError> {
     match committed {
         Ok(committed) => Ok(Some(committed)),
-        Err(CommitError::Guard(_)) => Ok(None),
+        // Or the place is another run's.
+        Err(CommitError::Guard(_) | CommitError::Taken(_)) => Ok(None),
         Err(error) => Err(failed(error)),
     }
 }
@@ -156,7 +197,7 @@ fn failed(error: CommitError) -> StoreError {
     }
 }
 
-fn given_up(attempts: u32) -> Fault {
+pub(super) fn given_up(attempts: u32) -> Fault {
     let message = format!("the run was begun {attempts} times, and whoever executed it was gone each time: start it again");
     Fault { retry: Retry::Never, ..Fault::new(FaultCode::Internal, message) }
 }

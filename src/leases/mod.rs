@@ -2,12 +2,16 @@
 //! that whoever has lost one can write nothing more.
 
 mod assign;
+mod assignment;
+mod lose;
 mod node;
 mod queue;
 
-pub use assign::{Assigned, Terms, assign, held_before, release, renew};
+pub use assign::{Assigned, Holder, Terms, assign, held_before, release, renew};
+pub use assignment::{Assignment, Place, Written, ended, holds, lost, noun};
+pub use lose::{lease_lost, lose};
 pub use node::Name;
-pub use queue::{Round, queued};
+pub use queue::{Round, Waiting, for_workers, queued, unserved, waiting_workspace};
 
 use crewline_protocol::value::{Millis, Revision, RunId, WorkspaceId};
 

@@ -1,9 +1,12 @@
 //! A run's row, and how it changes: pure functions of the row.
 
 use crewline_protocol::{
-    event::{RunEvent, Usage},
+    event::{RunEvent, Usage, WaitingFor},
     fault::Fault,
-    operations::run::{Budget, CancelMode, Inputs, Run, Status, Subject},
+    operations::{
+        crew::Executor,
+        run::{Budget, CancelMode, Inputs, Run, Status, Subject},
+    },
     value::{MessageId, MicroUsd, Millis, RecordId, Revision, RunId, SessionId, UserId, WorkspaceId},
 };
 
@@ -80,6 +83,12 @@ entity! {
         turn_after: Option<RunId>,
         /// How long it was executed, over all its attempts, in milliseconds; set with its usage.
         executed_ms: i64,
+        /// Who executes it.
+        executor: Executor,
+        /// Whether whoever holds it next goes on with its attempt, for it was put away or given back; until it is held.
+        continues: bool,
+        /// What it waits for, while it is put away, or since nobody serves its crew; until it is held.
+        waiting_for: Option<WaitingFor>,
     }
 }
 
@@ -149,6 +158,7 @@ impl RunRow {
             retry_of: row.retry_of,
             parent_id: row.parent_id,
             runs: row.runs,
+            waiting_for: row.waiting_for,
             cancel_requested_at: row.cancel_requested_at,
             pause_requested_at: row.pause_requested_at,
             started_at: row.started_at,
@@ -185,7 +195,8 @@ impl RunRow {
     #[must_use]
     pub fn begun(&self, attempt: u32, now: Millis) -> Self {
         let (started_at, lease_epoch) = (self.started_at.or(Some(now)), self.lease_epoch + 1);
-        Self { status: Status::Running, attempt, lease_epoch, started_at, updated_at: now, ..self.clone() }
+        let (continues, waiting_for) = (false, None);
+        Self { status: Status::Running, attempt, lease_epoch, started_at, continues, waiting_for, updated_at: now, ..self.clone() }
     }
 
     /// How its log says that it was begun.
@@ -195,8 +206,21 @@ impl RunRow {
 
     /// Put away until it is queued again: nobody holds it.
     #[must_use]
-    pub fn parked(&self, taken: Taken, now: Millis) -> Self {
-        Self { status: Status::Waiting, ..self.progressed(self.progress, taken, now) }
+    pub fn parked(&self, r#for: WaitingFor, taken: Taken, now: Millis) -> Self {
+        let progressed = self.progressed(self.progress, taken, now);
+        Self { status: Status::Waiting, waiting_for: Some(r#for), continues: true, ..progressed }
+    }
+
+    /// Given back by whoever held it, who goes on with its attempt no more.
+    #[must_use]
+    pub fn given_back(&self, taken: Taken, now: Millis) -> Self {
+        Self { continues: true, ..self.progressed(self.progress, taken, now).requeued(now) }
+    }
+
+    /// Queued, and nobody serves its crew.
+    #[must_use]
+    pub fn unserved(&self, now: Millis) -> Self {
+        Self { waiting_for: Some(WaitingFor::Worker), updated_at: now, ..self.clone() }
     }
 
     /// Whether it stands for others, and is executed by nobody.
@@ -212,15 +236,15 @@ impl RunRow {
         if begins { next.begun(1, now) } else { next }
     }
 
-    /// Whether it was put away until somebody answers or resumes it: a run for a worker waits too, but for being begun.
+    /// Whether it was put away until somebody answers or resumes it.
     pub fn is_parked(&self) -> bool {
-        self.status == Status::Waiting && self.attempt > 0
+        self.status == Status::Waiting
     }
 
     /// Waits for somebody to go on with it.
     #[must_use]
     pub fn requeued(&self, now: Millis) -> Self {
-        Self { status: Status::Queued, updated_at: now, ..self.clone() }
+        Self { status: Status::Queued, waiting_for: None, updated_at: now, ..self.clone() }
     }
 
     /// So far through its tasks, at this cost.
@@ -248,7 +272,7 @@ impl RunRow {
             End::Cancelled => (Status::Cancelled, None, None),
         };
         let progress = if status == Status::Succeeded { 1.0 } else { self.progress };
-        Self { status, output, fault, progress, finished_at: Some(now), updated_at: now, ..self.clone() }
+        Self { status, output, fault, progress, waiting_for: None, finished_at: Some(now), updated_at: now, ..self.clone() }
     }
 
     /// Asked to end.
@@ -320,6 +344,9 @@ pub(crate) mod tests {
             runs: None,
             turn_after: None,
             executed_ms: 0,
+            executor: Executor::Engine,
+            continues: false,
+            waiting_for: None,
         }
     }
 

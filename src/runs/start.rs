@@ -1,7 +1,6 @@
 //! Starting runs: what is asked for is checked, and made into rows.
 
 use crewline_protocol::{
-    event::{RunEvent, WaitingFor},
     fault::{Fault, FaultCode},
     operations::run::{Inputs, OnBusy, Retry, Run, Start, Status, Subject},
     value::{MessageId, MicroUsd, Millis, Revision, RunId, SessionId, encode},
@@ -10,7 +9,7 @@ use crewline_protocol::{
 use super::{RunRow, inputs, load_row, turns};
 use crate::{
     access::Identity,
-    apps::{App, Crew, Executor},
+    apps::{App, Crew},
     budgets,
     context::{Answer, Context, Failure, not_now},
     records,
@@ -193,7 +192,7 @@ impl Beginning<'_> {
             crew: self.crew.name.clone(),
             version: self.app.version.clone(),
             inputs: Json(inputs),
-            status: if self.crew.executor == Executor::Worker { Status::Waiting } else { Status::Queued },
+            status: Status::Queued,
             attempt: 0,
             progress: 0.0,
             output: None,
@@ -218,6 +217,9 @@ impl Beginning<'_> {
             runs: None,
             turn_after: self.turn_after,
             executed_ms: 0,
+            executor: self.crew.executor,
+            continues: false,
+            waiting_for: None,
         }
     }
 
@@ -228,13 +230,8 @@ impl Beginning<'_> {
             return Err(Fault::new(FaultCode::TooLarge, format!("the run would have {bytes} bytes; {most} are the most: give it less")));
         }
         let at = self.now;
-        let event = match run.status {
-            Status::Waiting => Some(RunEvent::RunWaiting { at, r#for: WaitingFor::Worker }),
-            Status::Running => Some(run.started(at)),
-            _ => None,
-        };
         let commit = commit.insert(run);
-        Ok(event.into_iter().fold(commit, |commit, event| commit.append(run.id, &[event])))
+        Ok(if run.status == Status::Running { commit.append(run.id, &[run.started(at)]) } else { commit })
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
         crews::{Node, app, app_with, inputs, slow},
         fault,
     },
+    workers,
 };
 
 fn start(page: &str) -> Start {
@@ -135,14 +136,20 @@ async fn a_session_is_made_once_under_its_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_for_a_worker_waits_and_can_be_cancelled_meanwhile() {
+async fn a_run_for_a_worker_waits_whatever_the_engine_does_and_can_be_cancelled_meanwhile() {
     let node = Node::new(app_with("crews/pair/crew.yaml", "title: Pair\n", "title: Pair\nexecutor: worker\n"), slow()).await;
     let ada = node.someone("ada@example.com").await;
     let run = node.start(&ada).await;
     let _engine = node.engine("n", &Default::default());
     tokio::time::sleep(std::time::Duration::from_secs(10)).await;
-    assert_eq!(node.row(run.id).await.status, Status::Waiting);
-    assert_eq!(node.log(run.id).await, [RunEvent::RunWaiting { at: run.created_at, r#for: WaitingFor::Worker }]);
+    assert_eq!((node.row(run.id).await.status, node.log(run.id).await), (Status::Queued, Vec::new()));
+    workers::round(&node.services).await.unwrap();
+    let row = node.row(run.id).await;
+    assert_eq!((row.status, row.waiting_for), (Status::Queued, Some(WaitingFor::Worker)));
+    let waits = [RunEvent::RunWaiting { at: row.updated_at, r#for: WaitingFor::Worker }];
+    assert_eq!(node.log(run.id).await, waits);
+    workers::round(&node.services).await.unwrap();
+    assert_eq!(node.log(run.id).await, waits, "it is said once");
     let cancelled = control::cancel(node.context(Some(&ada)), Cancel { id: run.id, mode: None }).await.unwrap().output;
     assert_eq!(cancelled.status, Status::Cancelled);
 }

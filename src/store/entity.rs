@@ -4,12 +4,14 @@ use std::fmt;
 
 use bytes::Bytes;
 use crewline_protocol::{
+    event::WaitingFor,
     opening::PrincipalKind,
     operation::Role,
-    operations::{approval, budget::Period, invitation, run::Status},
+    operations::{approval, budget::Period, crew::Executor, invitation, run::Status, worker},
     value::{
-        AgentId, ApprovalId, ArtifactId, BudgetId, CollectionId, ConnectionId, CrewId, InvitationId, MemberId, MessageId, MicroUsd, Millis,
-        MutationKey, Offset, RecordId, Revision, RunId, SessionId, SignInId, SteerId, UserId, WorkspaceId,
+        AgentId, ApiKeyId, ApprovalId, ArtifactId, BudgetId, CollectionId, ConnectionId, CrewId, InvitationId, LeaseId, MemberId,
+        MessageId, MicroUsd, Millis, MutationKey, Offset, RecordId, Revision, RunId, SessionId, SignInId, SteerId, UserId, WorkerId,
+        WorkspaceId,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -327,6 +329,12 @@ stored_as! {
     BudgetId as String: ToString::to_string, |text| text.parse().ok();
     CrewId as String: ToString::to_string, |text| text.parse().ok();
     AgentId as String: ToString::to_string, |text| text.parse().ok();
+    ApiKeyId as String: ToString::to_string, |text| text.parse().ok();
+    WorkerId as String: ToString::to_string, |text| text.parse().ok();
+    LeaseId as String: ToString::to_string, |text| text.parse().ok();
+    Executor as String: |executor| executor.as_str().to_owned(), |name| Executor::from_name(&name);
+    WaitingFor as String: |waits| waits.as_str().to_owned(), |name| WaitingFor::from_name(&name);
+    worker::State as String: |state| state.as_str().to_owned(), |name| worker::State::from_name(&name);
 }
 
 impl From<i64> for Value {

@@ -7,6 +7,10 @@ const UNIQUE: &[(&str, &[&str])] = &[
     ("invitations", &["workspace_id", "pending"]),
     ("budgets", &["workspace_id", "crew", "period"]),
     ("crews", &["workspace_id", "name"]),
+    ("workers", &["api_key_id", "name"]),
+    ("brought_crews", &["workspace_id", "name"]),
+    ("assignments", &["run_id"]),
+    ("assignments", &["worker_id", "slot"]),
 ];
 
 /// The sets of columns of this table that no two rows share.

@@ -7,9 +7,14 @@ use std::{
 
 use bytes::Bytes;
 use crewline_protocol::value::Offset;
+use tokio::time::{Duration, Instant};
 
 use super::page::{Wanted, merge};
 use crate::store::Block;
+
+/// How long a block stays in memory once later ones come: a reader who lags more reads the store, and a thousand runs that talk slowly
+/// do not each keep all that they said.
+const KEPT: Duration = Duration::from_secs(3);
 
 /// A block, and the one encoding that every follower who takes it whole is sent.
 #[derive(Debug)]
@@ -30,7 +35,7 @@ impl TailBlock {
     }
 }
 
-/// The end of a log, contiguous, bounded in bytes.
+/// The end of a log, contiguous, bounded in bytes and time.
 #[derive(Debug, Default)]
 pub struct Tail {
     blocks: Mutex<Blocks>,
@@ -38,15 +43,15 @@ pub struct Tail {
 
 #[derive(Debug, Default)]
 struct Blocks {
-    queue: VecDeque<Arc<TailBlock>>,
+    queue: VecDeque<(Instant, Arc<TailBlock>)>,
     bytes: usize,
     head: Offset,
     complete: bool,
 }
 
 impl Tail {
-    /// Takes a block that was just written; the oldest give way beyond `limit_bytes`. A block that does not continue the tail
-    /// starts it anew: what is between is in the store.
+    /// Takes a block that was just written; the oldest give way beyond `limit_bytes`, or after a few seconds. A block that does not
+    /// continue the tail starts it anew: what is between is in the store.
     pub fn push(&self, block: &Arc<Block>, complete: bool, limit_bytes: usize) {
         let mut blocks = self.lock();
         if block.last() <= blocks.head {
@@ -59,11 +64,14 @@ impl Tail {
         blocks.head = block.last();
         blocks.complete |= complete;
         blocks.bytes += block.events.len();
-        blocks.queue.push_back(TailBlock::new(block.clone()));
-        while blocks.bytes > limit_bytes && blocks.queue.len() > 1 {
-            if let Some(oldest) = blocks.queue.pop_front() {
-                blocks.bytes -= oldest.block.events.len();
-            }
+        let now = Instant::now();
+        blocks.queue.push_back((now, TailBlock::new(block.clone())));
+        while let Some((at, oldest)) = blocks.queue.front()
+            && (blocks.bytes > limit_bytes || now - *at > KEPT)
+            && blocks.queue.len() > 1
+        {
+            blocks.bytes -= oldest.block.events.len();
+            blocks.queue.pop_front();
         }
     }
 
@@ -87,8 +95,9 @@ impl Tail {
     /// The block that holds the event after `after`; `None` where it is not in memory, or not written yet.
     pub fn next(&self, after: Offset) -> Option<Arc<TailBlock>> {
         let blocks = self.lock();
-        let place = blocks.queue.partition_point(|tail| tail.block.last() <= after);
-        blocks.queue.get(place).filter(|tail| tail.block.first.0 <= after.0 + 1).cloned()
+        let place = blocks.queue.partition_point(|(_, tail)| tail.block.last() <= after);
+        let (_, tail) = blocks.queue.get(place)?;
+        (tail.block.first.0 <= after.0 + 1).then(|| tail.clone())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Blocks> {
@@ -117,6 +126,21 @@ mod tests {
         assert!(tail.next(Offset(2)).is_none(), "given way, or else the tail is over its bound");
         assert_eq!(tail.next(Offset(6)).map(|b| b.block.first), Some(Offset(5)));
         assert_eq!(tail.head(), (Offset(7), true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_said_a_while_ago_gives_way_to_what_is_said_now() {
+        let tail = Tail::default();
+        tail.push(&block(1, 2), false, 100);
+        tokio::time::advance(KEPT).await;
+        tail.push(&block(3, 2), false, 100);
+        assert!(tail.next(Offset(0)).is_some());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        tail.push(&block(5, 1), false, 100);
+        assert!(tail.next(Offset(0)).is_none());
+        assert_eq!(tail.next(Offset(2)).map(|b| b.block.first), Some(Offset(3)));
+        tokio::time::advance(KEPT * 2).await;
+        assert!(tail.next(Offset(2)).is_some(), "where nothing is said, nothing has to give way");
     }
 
     #[test]

@@ -33,6 +33,7 @@ use crate::{
     },
     hub::{Hub, Mailbox},
     limits::Limits,
+    lines::Lines,
     query::{Feeds, Live},
     runs::{self, RunRow},
     settings::Settings,
@@ -122,7 +123,7 @@ impl Node {
         let apps = Apps::serve(app, &store, START).await.unwrap();
         let limits = Limits::new(&settings);
         let live = Live::new(Feeds::new(&settings), store.clone());
-        Self { services: Arc::new(Services { settings, clock, store, hub, live, access, apps, limits }) }
+        Self { services: Arc::new(Services { settings, clock, store, hub, live, access, apps, limits, lines: Lines::default() }) }
     }
 
     pub(crate) async fn someone(&self, email: &str) -> Arc<Identity> {

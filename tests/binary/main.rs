@@ -12,3 +12,4 @@ mod server;
 mod signals;
 mod socket;
 mod starting;
+mod workers;

@@ -103,6 +103,16 @@ impl Server {
         self.data.path()
     }
 
+    /// What `crewline key …` says, beside the server.
+    pub(crate) fn key(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_crewline"));
+        command.arg("key").args(arguments).arg("--data").arg(self.data.path());
+        command.args(self.database.iter().flat_map(|url| ["--database", url]));
+        let done = command.stdin(Stdio::null()).env_remove("CREWLINE_DATABASE").output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+
     /// A client that has this access token.
     pub(crate) fn client(&self, token: &str) -> Client {
         self.client_builder().auth(Token::new(token)).build().unwrap()

@@ -7,7 +7,7 @@ use ts_rs::TS;
 
 use crate::{
     operation::{Access, Kind as OperationKind, Operation, Rate, Role},
-    operations::reads::reads,
+    operations::{member::of_a_person, reads::reads},
     value::{ApprovalId, Millis, Revision, RunId, SessionId, UserId, VALUE_DEPTH, depth},
 };
 
@@ -267,6 +267,78 @@ pub struct Withdraw {
     pub id: ApprovalId,
 }
 
+/// Puts a question before people, for a run that the worker holds. The run goes on; `run.park` puts it away until there is an answer, which
+/// the run's stream tells.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ApprovalRequest")]
+#[ts(rename = "ApprovalRequest")]
+pub struct Request {
+    /// Which run.
+    #[garde(skip)]
+    pub run_id: RunId,
+    /// The epoch of the worker's lease.
+    #[garde(range(min = 1))]
+    #[ts(type = "number")]
+    pub lease_epoch: i64,
+    /// The task that waits for it, as the run's events name it.
+    #[garde(inner(length(bytes, min = 1, max = 200)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub task: Option<String>,
+    /// The tool's call that waits for it, with `tool`.
+    #[garde(inner(length(bytes, min = 1, max = 200)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub call: Option<String>,
+    /// What is asked for.
+    #[garde(skip)]
+    pub kind: Kind,
+    /// The question in a line.
+    #[garde(length(chars, min = 1, max = 500))]
+    pub title: String,
+    /// The question.
+    #[garde(length(bytes, max = 65_536))]
+    pub body: String,
+    /// The tool that is to be called: with `kind` `tool` alone, and then it must be there.
+    #[garde(inner(length(bytes, min = 1, max = 200)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub tool: Option<String>,
+    /// Its arguments, an object.
+    #[garde(inner(custom(not_too_deep)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "unknown")]
+    pub arguments: Option<serde_json::Value>,
+    /// The JSON Schema of the value that is asked for, with `kind` `input`.
+    #[garde(inner(custom(not_too_deep)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "unknown")]
+    pub schema: Option<serde_json::Value>,
+    /// Who may answer: each of these, and those above; absent or empty: a member.
+    #[garde(length(max = 4), inner(custom(of_a_person)))]
+    #[serde(default)]
+    #[ts(optional, as = "Option<Vec<Role>>")]
+    pub roles: Vec<Role>,
+    /// Until when it may be answered; absent: for ever.
+    #[garde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub expires_at: Option<Millis>,
+    /// What becomes of the run then; absent: `reject`.
+    #[garde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub on_expire: Option<OnExpire>,
+}
+
+impl Operation for Request {
+    const NAME: &'static str = "approval.request";
+    const KIND: OperationKind = OperationKind::Mutation;
+    const ACCESS: Access = Access::Worker;
+    const RATE: Rate = Rate::Lease;
+    type Output = Approval;
+}
 impl Operation for Answer {
     const NAME: &'static str = "approval.answer";
     const KIND: OperationKind = OperationKind::Mutation;

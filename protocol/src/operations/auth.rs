@@ -127,8 +127,10 @@ pub struct SignedIn {
 pub struct Authenticated {
     /// Who is signed in.
     pub principal: Principal,
-    /// When the access token ends.
-    pub access_expires_at: Millis,
+    /// Until when; absent: as long as it is an API key that is not revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub access_expires_at: Option<Millis>,
 }
 
 /// Nothing to say but that it is done.

@@ -46,6 +46,20 @@ pub enum Executor {
     Worker,
 }
 
+impl Executor {
+    /// As it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Engine => "engine",
+            Self::Worker => "worker",
+        }
+    }
+    /// The one with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Engine, Self::Worker].into_iter().find(|executor| executor.as_str() == name)
+    }
+}
+
 /// A task of a crew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[schemars(rename = "CrewTask")]
@@ -226,7 +240,7 @@ impl Operation for Export {
     type Output = Exported;
 }
 
-fn a_name(name: &str, (): &()) -> garde::Result {
+pub(super) fn a_name(name: &str, (): &()) -> garde::Result {
     let sound = (1..=60).contains(&name.len())
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_'));

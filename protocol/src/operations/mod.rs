@@ -1,6 +1,7 @@
 //! Every operation of the protocol, one file a noun, and the table of them all.
 
 pub mod agent;
+pub mod api_key;
 pub mod approval;
 pub mod artifact;
 pub mod auth;
@@ -8,12 +9,14 @@ pub mod budget;
 pub mod collection;
 pub mod crew;
 pub mod invitation;
+pub mod lease;
 pub mod member;
 pub mod message;
 mod reads;
 pub mod record;
 pub mod run;
 pub mod session;
+pub mod worker;
 pub mod workspace;
 
 use crate::operation::OperationSpec;
@@ -40,6 +43,11 @@ pub static OPERATIONS: &[OperationSpec] = &[
     OperationSpec::of::<invitation::Create>(),
     OperationSpec::of::<invitation::Revoke>(),
     OperationSpec::of::<invitation::Accept>(),
+    OperationSpec::of::<api_key::Get>(),
+    OperationSpec::of::<api_key::List>(),
+    OperationSpec::of::<api_key::Aggregate>(),
+    OperationSpec::of::<api_key::Create>(),
+    OperationSpec::of::<api_key::Revoke>(),
     OperationSpec::of::<session::Create>(),
     OperationSpec::of::<session::Get>(),
     OperationSpec::of::<session::List>(),
@@ -60,11 +68,25 @@ pub static OPERATIONS: &[OperationSpec] = &[
     OperationSpec::of::<run::Pause>(),
     OperationSpec::of::<run::Resume>(),
     OperationSpec::of::<run::Retry>(),
+    OperationSpec::of::<run::Append>(),
+    OperationSpec::of::<run::Park>(),
+    OperationSpec::of::<run::Finish>(),
+    OperationSpec::of::<run::Release>(),
     OperationSpec::of::<approval::Get>(),
     OperationSpec::of::<approval::List>(),
     OperationSpec::of::<approval::Aggregate>(),
     OperationSpec::of::<approval::Answer>(),
     OperationSpec::of::<approval::Withdraw>(),
+    OperationSpec::of::<approval::Request>(),
+    OperationSpec::of::<worker::Get>(),
+    OperationSpec::of::<worker::List>(),
+    OperationSpec::of::<worker::Aggregate>(),
+    OperationSpec::of::<worker::Register>(),
+    OperationSpec::of::<worker::Drain>(),
+    OperationSpec::of::<lease::Get>(),
+    OperationSpec::of::<lease::List>(),
+    OperationSpec::of::<lease::Aggregate>(),
+    OperationSpec::of::<lease::Renew>(),
     OperationSpec::of::<crew::Get>(),
     OperationSpec::of::<crew::List>(),
     OperationSpec::of::<crew::Aggregate>(),

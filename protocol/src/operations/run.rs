@@ -1,12 +1,16 @@
 //! Runs: executions of a crew.
 
+mod held;
+
+pub use held::{Append, Appended, BATCH_EVENTS, Finish, Outcome, Park, Release};
+
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::{
-    event::Usage,
+    event::{Usage, WaitingFor},
     fault::Fault,
     operation::{Access, Kind, Operation, Rate},
     operations::reads::reads,
@@ -168,6 +172,10 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub runs: Option<u32>,
+    /// What it waits for, where it is put away, or where no worker serves its crew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub waiting_for: Option<WaitingFor>,
     /// When someone asked for its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
@@ -260,6 +268,7 @@ reads! {
         Field::reference("retry_of", "run").optional(),
         Field::reference("parent_id", "run").optional(),
         Field::integer("runs").optional(),
+        Field::text("waiting_for").optional(),
         Field::time("cancel_requested_at").optional(),
         Field::time("pause_requested_at").optional(),
         Field::time("started_at").optional(),

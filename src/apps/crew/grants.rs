@@ -17,8 +17,21 @@ use crate::apps::{
 pub const TOOLS: &[&str] = &["content.analyze", "web.fetch", "web.search"];
 /// Nouns of which no operation is a tool: who people are and what they may do is for people, and so are their answers, which crews
 /// there are, what those may cost, and files' bytes.
-const FOR_PEOPLE: &[&str] =
-    &["auth", "api_key", "secret", "member", "invitation", "workspace", "approval", "crew", "agent", "budget", "artifact"];
+const FOR_PEOPLE: &[&str] = &[
+    "auth",
+    "api_key",
+    "secret",
+    "member",
+    "invitation",
+    "workspace",
+    "approval",
+    "crew",
+    "agent",
+    "budget",
+    "artifact",
+    "lease",
+    "worker",
+];
 
 /// A tool that an agent may use.
 #[derive(Debug, Clone, PartialEq)]

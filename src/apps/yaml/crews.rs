@@ -149,6 +149,7 @@ crewai! {
         manager_agent: Option<Spanned<String>>,
         manager_llm: Option<Tree>,
         executor: Option<Spanned<String>>,
+        labels: Option<Spanned<Vec<String>>>,
         max_rpm: Option<Spanned<u32>>,
         cache: Option<bool>,
         tasks: Vec<Spanned<TaskEntry>>,

@@ -36,6 +36,11 @@ impl Log {
         Self { run, wanted, position: from, following, read: VecDeque::new(), reading: false }
     }
 
+    /// The run.
+    pub(super) fn run(&self) -> RunId {
+        self.run
+    }
+
     /// Begins; gives the body with which that is answered.
     pub(super) fn begin(&mut self, StreamHead { head, complete }: StreamHead) -> Result<Vec<u8>, Fault> {
         let from = self.position;

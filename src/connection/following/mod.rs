@@ -159,6 +159,15 @@ impl Subscriptions {
         self.runs.clear();
     }
 
+    /// Ends those of a run.
+    pub(super) fn end_run(&mut self, run: RunId, why: EndedWhy, outbox: &mut Outbox) {
+        let of_run = |followed: &Followed| matches!(followed, Followed::Log(log) if log.run() == run);
+        let subs: Vec<u64> = self.open.iter().filter(|(_, one)| of_run(&one.followed)).map(|(sub, _)| *sub).collect();
+        for sub in subs {
+            self.end(sub, why, outbox);
+        }
+    }
+
     /// The live queries that have begun.
     pub(super) fn asked(&self) -> Vec<u64> {
         let begun = self.open.iter().filter(|(_, one)| one.begun && matches!(one.followed, Followed::Query(_)));

@@ -82,6 +82,13 @@ impl Providers {
     }
 }
 
+/// What a model's tokens cost by the settings' prices: by its name, or by what is behind its provider's.
+pub fn usage_of(settings: &Settings, model: &str, input_tokens: u64, output_tokens: u64) -> Usage {
+    let named = |name: &str| settings.model_prices.get(name).copied();
+    let price = named(model).or_else(|| named(model.split_once('/')?.1)).unwrap_or_default();
+    priced(input_tokens, output_tokens, price)
+}
+
 /// What so many tokens cost, rounded up to a whole micro-dollar.
 fn priced(input_tokens: u64, output_tokens: u64, price: Price) -> Usage {
     let microusd =
