@@ -5,6 +5,7 @@ mod asyncapi;
 mod document;
 mod frames;
 mod openapi;
+mod python;
 mod reference;
 mod schema;
 mod tables;
@@ -42,6 +43,7 @@ fn files() -> Vec<Generated> {
         Generated { path: "generated/types.ts", text: typescript::text() },
         // The client is a package of its own, which holds all that it needs.
         Generated { path: "../clients/typescript/src/protocol.ts", text: typescript::text() },
+        Generated { path: "../clients/python/src/crewline/protocol.py", text: python::text() },
         Generated { path: "generated/asyncapi.json", text: asyncapi::text() },
         Generated { path: "generated/openapi.json", text: openapi::text() },
         Generated { path: "generated/OPERATIONS.md", text: reference::text() },

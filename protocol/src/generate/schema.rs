@@ -14,6 +14,10 @@ use crate::{
 };
 
 pub(crate) fn text() -> String {
+    render(document())
+}
+
+pub(crate) fn document() -> Value {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let operations: Map<String, Value> = OPERATIONS
         .iter()
@@ -51,7 +55,7 @@ pub(crate) fn text() -> String {
         })
         .collect();
     generator.subschema_for::<(Health, TokenRequest, TokenResponse, TokenError)>();
-    render(json!({
+    json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The Crewline wire, version 1",
         "description": "Types by name in $defs; `operations` and `frames` say which of them stand where, and `nouns` what reads may name.",
@@ -59,5 +63,5 @@ pub(crate) fn text() -> String {
         "operations": operations,
         "frames": frames,
         "nouns": nouns,
-    }))
+    })
 }

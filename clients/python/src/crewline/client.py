@@ -82,7 +82,7 @@ class Client(Calls):
             session = await self._connection.current()
             if epoch != session.welcome["epoch"]:
                 at, epoch = None, session.welcome["epoch"]
-            options = {} if at is None else {"from": at}
+            options: dict[str, Any] = {} if at is None else {"from": at}
             async with contextlib.aclosing(frames_of(session, {"query": {"op": op, "input": input}}, options)) as frames:
                 async for frame in frames:
                     if frame[0] == wire.SNAPSHOT:

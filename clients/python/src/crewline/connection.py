@@ -163,7 +163,7 @@ class Connection:
                 why = f"{type(error).__name__}: {error}"
             if code is not None and 4100 <= code < 4200:
                 refused += 1
-                if refused == 2 or not self._renewable and code == 4101:
+                if refused == 2 or (not self._renewable and code == 4101):
                     await self._stop(self._refusal(why))
                     return
             elif code is not None and 4200 <= code < 4300:

@@ -38,7 +38,8 @@ class Presence:
         seen = -1
         while True:
             async with self._changed:
-                await self._changed.wait_for(lambda: self._ended or self._changes != seen)
+                while self._ended is None and self._changes == seen:
+                    await self._changed.wait()
                 if self._ended:
                     raise self._ended
                 seen = self._changes
