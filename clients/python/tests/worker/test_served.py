@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from crewline.worker.link import Refused
+from crewline import Refused
 from fake_llm import FakeLLM
 from server import PATIENCE, Person, Server
 from workers import Road, WorkerProcess

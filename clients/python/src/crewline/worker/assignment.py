@@ -7,11 +7,10 @@ import contextlib
 import logging
 import os
 import signal
-import time
-import uuid
 from collections import deque
 from typing import Any, Literal
 
+from ..keys import new_key
 from . import events, printed, values
 from .children import Child, Children
 from .link import Link, Refused
@@ -335,13 +334,6 @@ class Assignment:
                 log.info("run %s: %s: %s; trying again", self.run_id, op, refused)
                 await asyncio.sleep(refused.fault.get("retry_after_ms", wait * 1000) / 1000)
                 wait = min(wait * 2, 10)
-
-
-def new_key() -> str:
-    """A UUIDv7, as keys of mutations are."""
-    data = (time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10)
-    number = int.from_bytes(data, "big") & ~(0xF << 76) | (0x7 << 76)
-    return str(uuid.UUID(int=number & ~(0x3 << 62) | (0x2 << 62)))
 
 
 def died(status: int) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 import ormsgpack
 import pytest
 
-from crewline.worker import wire
+from crewline import wire
 
-VECTORS = json.loads((Path(__file__).parents[4] / "protocol" / "vectors" / "frames.json").read_text())["vectors"]
+VECTORS = json.loads((Path(__file__).parents[3] / "protocol" / "vectors" / "frames.json").read_text())["vectors"]
 KINDS = {value for name, value in vars(wire).items() if name.isupper() and isinstance(value, int)}
 
 

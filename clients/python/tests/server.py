@@ -15,9 +15,9 @@ from typing import Any
 
 from websockets.asyncio.client import connect
 
-from crewline.worker import wire
-from crewline.worker.assignment import new_key
-from crewline.worker.session import Session
+from crewline import new_key, wire
+from crewline.live import changed
+from crewline.session import Session
 
 #: How long anything that must happen may take before a test says that it did not.
 PATIENCE = 60.0
@@ -35,7 +35,8 @@ def binary() -> str:
 class Server:
     """`crewline serve`, on data that outlive its processes."""
 
-    def __init__(self, *settings: str) -> None:
+    def __init__(self, *settings: str, app: Path | None = None) -> None:
+        self._app = app
         self._folder = tempfile.TemporaryDirectory(prefix="crewline-test-")
         self._settings = ["sign_in_rate=1000000", "write_rate=1000000", *settings]
         self._process: subprocess.Popen[str] | None = None
@@ -50,6 +51,7 @@ class Server:
     def start(self) -> Server:
         """Starts it, again on the same port, and returns when it listens."""
         arguments = [binary(), "serve", "--listen", f"127.0.0.1:{self.port}", "--data", self._folder.name]
+        arguments += ["--app", str(self._app)] if self._app else []
         arguments += [part for setting in self._settings for part in ("--set", setting)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CREWLINE_")}
         self._process = subprocess.Popen(
@@ -116,7 +118,7 @@ class Person:
         session = await _open(url, None)
         listening = asyncio.ensure_future(session.listen())
         body = {"email": email, "password": "correct horse battery", "name": "Ada"}
-        tokens = await session.request("auth.register", body, new_key())
+        tokens = await session.request("auth.register", body)
         person = cls.__new__(cls)
         person.session, person.principal, person.tokens, person._listening = session, tokens["principal"], tokens, listening
         return person
@@ -134,7 +136,7 @@ class Person:
 
     async def call(self, op: str, body: dict[str, Any]) -> Any:
         """Asks for an operation."""
-        return await asyncio.wait_for(self.session.request(op, body, new_key()), PATIENCE)
+        return await asyncio.wait_for(self.session.request(op, body, {"key": new_key()}), PATIENCE)
 
     async def start(self, crew: str, inputs: dict[str, Any] | None = None, **more: Any) -> str:
         """Starts a run; gives its id."""
@@ -198,23 +200,22 @@ class Person:
     async def until(self, op: str, body: dict[str, Any], holds: Callable[[Any], bool]) -> Any:
         """Follows a list until this holds of it; its items then."""
         following = await self.session.subscribe({"query": {"op": op, "input": body}}, {})
-        from crewline.worker.connection import changed
 
         async def read() -> Any:
-            rows: list[dict[str, Any]] = []
+            value: Any = None
             while True:
                 frame = await self.session.next_frame(following)
                 if frame[0] == wire.SNAPSHOT:
-                    rows = frame[3]["items"]
+                    value = frame[3]
                 elif frame[0] == wire.EVENTS:
                     for change in frame[4]:
-                        rows = changed(rows, change)
+                        value = changed(value, change)
                 elif frame[0] == wire.ENDED:
                     raise AssertionError(f"{op} ended: {frame[3]}")
                 else:
                     continue
-                if holds(rows):
-                    return rows
+                if holds(value["items"]):
+                    return value["items"]
 
         try:
             return await asyncio.wait_for(read(), PATIENCE)
