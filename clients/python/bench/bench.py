@@ -46,17 +46,16 @@ async def started(client: crewline.Client, crew: str, **inputs: int) -> str:
 
 async def throughput(client: crewline.Client, crew: str, kind: str) -> float:
     """Events a second of one run, from its start to the last that a reader has."""
+    begun = last = time.perf_counter()
     run = await started(client, crew, count=EVENTS)
-    first = last = 0.0
     heard = 0
     async for _, events in client.follow_offsets(run):
         for event in events:
             if event["type"] == kind:
-                first = first or time.perf_counter()
                 heard += event["text"].count(" ") if event["type"] == "text.delta" else 1
         last = time.perf_counter()
     assert heard == EVENTS, f"{heard} of {EVENTS} events of {crew} arrived"
-    return EVENTS / (last - first)
+    return EVENTS / (last - begun)
 
 
 async def latency(client: crewline.Client) -> list[float]:

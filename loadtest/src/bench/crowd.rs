@@ -43,10 +43,12 @@ pub(crate) async fn run(plan: &Plan, report: &mut Report) -> Result<(), Error> {
     let server = Process::crewline(&plan.server, None, &settings, Cores::Both)?;
     let token = Wire::register(&server.address).await?.access_token;
     let mut crowd = Crowd { address: server.address.clone(), token, runs: 0, heard: Arc::default(), followers: JoinSet::new() };
-    // The first half makes the caches and the allocator grow to what a crowd takes: what a run costs is what one more costs.
+    // The first half makes the caches and the allocator grow to what a crowd takes: what a run costs is what one more costs, at an age at
+    // which the first half was measured. A run that talks on grows by the answer that it keeps.
     crowd.grow(RUNS / 2).await?;
     let half = server.resident_bytes()?;
     crowd.grow(RUNS / 2).await?;
+    let each = (server.resident_bytes()? - half) / (RUNS / 2) as f64;
 
     let mut hearts = Vec::with_capacity(HEARTS);
     for _ in 0..HEARTS {
@@ -59,7 +61,7 @@ pub(crate) async fn run(plan: &Plan, report: &mut Report) -> Result<(), Error> {
     };
     let (talked, beats) = tokio::join!(talk, futures::future::join_all(hearts));
     let (offsets, took) = talked?;
-    let each = (server.resident_bytes()? - half) / (RUNS / 2) as f64;
+    let whole = server.resident_bytes()?;
     let late = beats.into_iter().try_fold(Duration::ZERO, |latest, late| Ok::<_, Error>(latest.max(late?)))?;
     crowd.ended()?;
     let pace = (RUNS * PACE) as f64;
@@ -69,6 +71,7 @@ pub(crate) async fn run(plan: &Plan, report: &mut Report) -> Result<(), Error> {
     );
     report.figure(&Figure::new("the same: processor, of two cores", took.processor / took.wall / 2.0 * 100.0, "%"));
     report.figure(&Figure::new("the same: memory that one run more takes", each, "bytes").target(60_000.0));
+    report.figure(&Figure::new("the same: the server's memory in the end", whole / 1e6, "MB"));
     let what = format!("the same: the latest of the heartbeats of {HEARTS} connections, late by");
     report.figure(&Figure::new(what, late.as_secs_f64() * 1_000.0, "ms").target(500.0));
     Ok(())
