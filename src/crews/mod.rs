@@ -122,7 +122,9 @@ fn checked(served: &App, others: &[CrewRow], name: &str, files: &Files) -> Resul
         }
         overlaid(served, [(name, files)]).map_err(|problems| refused(name, &problems))
     })?;
-    let crew = &app.crews[name];
+    let Some(crew) = app.crews.get(name) else {
+        return Err(Fault::invalid("files", "required", "there is no crew.yaml among the files: it names the tasks in their order").into());
+    };
     let tools = crew.agents.values().flat_map(|agent| &agent.tools).chain(crew.tasks.iter().flat_map(|task| &task.tools));
     if let Some(grant) = tools.into_iter().find(|grant| grant.tool.starts_with("mcp.")) {
         let message =

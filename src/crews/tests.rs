@@ -88,6 +88,8 @@ async fn what_is_wrong_with_a_crew_is_told_by_file_and_line() {
     assert_eq!((python.fields[0].code.as_str(), python.fields[0].path.as_str()), ("needs_worker", "files.tasks.yaml"));
     let missing = refused("own", files(&[("crew.yaml", CREW), ("tasks.yaml", TASKS)])).await;
     assert_eq!((missing.fields[0].path.as_str(), missing.fields[0].message.as_str()), ("files.agents.yaml", "1:1: the file is missing"));
+    let nothing = refused("own", files(&[])).await;
+    assert_eq!((nothing.fields[0].path.as_str(), nothing.fields[0].code.as_str()), ("files", "required"));
     let server = format!("{CREW}tools: {{writer: [mcp.files]}}\n");
     let server = refused("own", files(&[("crew.yaml", &server), ("agents.yaml", AGENTS), ("tasks.yaml", TASKS)])).await;
     assert_eq!(server.fields[0].code, "forbidden");

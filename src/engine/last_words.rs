@@ -36,9 +36,18 @@ pub async fn unread(services: &Services, run: &RunRow, commit: Commit) -> Result
     Ok(left(services, run, said.steers, commit).await)
 }
 
+/// Whether the words were said as a message, which has their id: the session has them.
+async fn is_a_message(services: &Services, steer: &Steer) -> bool {
+    let Ok(id) = steer.id.to_string().parse::<MessageId>() else { return false };
+    matches!(services.store.get::<MessageRow>(id).await, Ok(Some(_)))
+}
+
 async fn left(services: &Services, run: &RunRow, steers: impl IntoIterator<Item = Steer>, mut commit: Commit) -> Commit {
     let mut names: HashMap<UserId, String> = HashMap::new();
     for steer in steers {
+        if is_a_message(services, &steer).await {
+            continue;
+        }
         let name = match names.get(&steer.by) {
             Some(name) => name.clone(),
             None => name_of(services, steer.by).await,

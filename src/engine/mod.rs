@@ -9,6 +9,7 @@ mod content;
 mod coworkers;
 mod executor;
 mod flow;
+mod heard;
 mod history;
 mod last_words;
 mod log;

@@ -9,12 +9,18 @@ use futures::StreamExt;
 use serde_json::Value;
 
 use super::{
+    heard,
     history::{Answered, Called},
     model::{Chunk, Message, Request, Scene},
     stage::{Stopped, never},
     talk::Talk,
     tools::ToolSpec,
 };
+
+/// What a model may think before an answer, in bytes: some think long, and none of it is kept in a row.
+const THOUGHT_BYTES: usize = 1 << 20;
+/// What the calls of one answer may have as arguments, in bytes of JSON: an event and a question must hold them.
+pub(super) const CALL_BYTES: usize = 128 << 10;
 
 impl Talk<'_> {
     /// Lets a model answer. Its texts' ends, its calls' starts and its figures are written together: they make the answer whole.
@@ -41,7 +47,11 @@ impl Talk<'_> {
         tokio::pin!(ends);
         let mut answer = Answered::default();
         let mut last_role = None;
-        let (mut bytes, mut usage) = (0, Usage::default());
+        let (mut answer_bytes, mut thought_bytes, mut call_bytes, mut usage) = (0, 0, 0, Usage::default());
+        let too_large = |what: &str, most: usize| {
+            let message = format!("{what} for task `{}` is longer than {most} bytes", work.name);
+            Err(Stopped::Failed(never(FaultCode::TooLarge, message)))
+        };
         loop {
             let chunk = tokio::select! {
                 biased;
@@ -51,10 +61,14 @@ impl Talk<'_> {
             match chunk.transpose().map_err(Stopped::Failed)? {
                 None => break,
                 Some(Chunk::Text(role, text)) => {
-                    bytes += text.len();
-                    if bytes > stage.answer_bytes {
-                        let message = format!("an answer for task `{}` is longer than {} bytes", work.name, stage.answer_bytes);
-                        return Err(Stopped::Failed(never(FaultCode::TooLarge, message)));
+                    let text = heard::text(text);
+                    let bytes = if role == TextRole::Answer { &mut answer_bytes } else { &mut thought_bytes };
+                    *bytes += text.len();
+                    if answer_bytes > stage.answer_bytes {
+                        return too_large("an answer", stage.answer_bytes);
+                    }
+                    if thought_bytes > THOUGHT_BYTES {
+                        return too_large("what the model thinks before an answer", THOUGHT_BYTES);
                     }
                     if role == TextRole::Answer {
                         answer.text.push_str(&text);
@@ -64,9 +78,14 @@ impl Talk<'_> {
                 }
                 // A model that calls tools although it was given none is taken at its words alone.
                 Some(Chunk::Call { tool, input }) if may_call => {
+                    let (tool, input) = (heard::text(tool), heard::value(input));
+                    call_bytes += tool.len() + input.to_string().len();
+                    if call_bytes > CALL_BYTES {
+                        return too_large("what an answer calls tools with", CALL_BYTES);
+                    }
                     answer.calls.push(Called::new(stage.next_call(), tool, input, stage.now()));
                 }
-                Some(Chunk::Call { .. }) => {}
+                Some(Chunk::Call { tool, .. }) => self.in_vain = Some(heard::text(tool)),
                 Some(Chunk::Usage(used)) => usage += used,
             }
         }

@@ -37,12 +37,24 @@ pub(super) struct Talk<'a> {
     pub(super) found: Map<String, Value>,
     /// Parts and calls that have begun and not ended.
     pub(super) open_parts: Vec<String>,
+    /// The tool that the last answer called although none was offered.
+    pub(super) in_vain: Option<String>,
     pub(super) open_calls: Mutex<BTreeSet<String>>,
 }
 
 impl<'a> Talk<'a> {
     pub(super) fn new(stage: &'a Stage, work: &'a Work<'a>, past: VecDeque<Turn>) -> Self {
-        Self { stage, work, past, answers: 0, asides: 0, found: Map::new(), open_parts: Vec::new(), open_calls: Mutex::default() }
+        Self {
+            stage,
+            work,
+            past,
+            answers: 0,
+            asides: 0,
+            found: Map::new(),
+            open_parts: Vec::new(),
+            in_vain: None,
+            open_calls: Mutex::default(),
+        }
     }
 
     /// From an opening to an answer, within the agent's time.
@@ -137,7 +149,10 @@ impl<'a> Talk<'a> {
 
     fn not_empty(&self, answer: String) -> Result<String, Stopped> {
         if answer.trim().is_empty() {
-            let message = format!("the model answered task `{}` with nothing", self.work.name);
+            let mut message = format!("the model answered task `{}` with nothing", self.work.name);
+            if let Some(tool) = &self.in_vain {
+                message.push_str(&format!(" but a call of `{tool}`, and agent `{}` was offered no tools: grant it under `tools` of crew.yaml, or take it out of what the agent is told", self.work.agent.name));
+            }
             return Err(Stopped::Failed(never(FaultCode::Internal, message)));
         }
         Ok(answer)

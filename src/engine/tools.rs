@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     content::ContentAnalyze,
+    heard,
     mcp::{self, Servers},
     operations::{self, Acting, Operations},
     web,
@@ -186,12 +187,11 @@ impl Toolbox {
         if !wrong.is_empty() {
             return Err(Fault::invalid_fields(wrong));
         }
-        let result = entry.tool.call(cx, input).await?;
-        let bytes = result.to_string().len();
-        if bytes > RESULT_BYTES {
-            return Err(Fault::new(FaultCode::TooLarge, format!("the result has {bytes} bytes; {RESULT_BYTES} are the most")));
-        }
-        Ok(result)
+        // What is too long is cut and not refused: the call has been made, and an agent that is told otherwise makes it again.
+        let result = entry.tool.call(cx, input).await;
+        result
+            .map(|result| heard::shortened(heard::value(result), RESULT_BYTES))
+            .map_err(|fault| Fault { message: heard::text(fault.message.into_owned()).into(), ..fault })
     }
 }
 

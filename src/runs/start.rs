@@ -121,7 +121,7 @@ pub(super) async fn begin(cx: &Context, mut input: Start, origin: Origin, commit
                 (Some(in_turn), OnBusy::Steer) => {
                     let first = load_row(services, identity.workspace, in_turn.first).await?;
                     let words = turns::words(crew, &input.inputs)?;
-                    return turns::steer_instead(cx, &identity, &first, words, commit);
+                    return turns::steer_instead(cx, &identity, &first, (words, origin.message_id), commit);
                 }
             };
             // Whoever else starts something here at the same time sees it, and looks again who is the last in turn.

@@ -4,7 +4,7 @@ use crewline_protocol::{
     event::RunEvent,
     fault::{Fault, Reason},
     operations::run::{Inputs, Status},
-    value::{Millis, RunId, SessionId, SteerId, UserId},
+    value::{MessageId, Millis, RunId, SessionId, SteerId, UserId},
 };
 
 use super::{RunRow, start::Begun};
@@ -70,12 +70,21 @@ pub(super) fn words(crew: &Crew, inputs: &Inputs) -> Result<String, Fault> {
     words.map(str::to_owned).ok_or_else(|| Fault::invalid(format!("inputs.{input}"), "required", "there are no words to steer with"))
 }
 
-/// Gives the words to the run that goes on, instead of starting another.
-pub(super) fn steer_instead(cx: &Context, identity: &Identity, run: &RunRow, words: String, commit: Commit) -> Result<Begun, Failure> {
+/// Gives the words to the run that goes on, instead of starting another. Those of a message have its id, by which whoever ends the run knows
+/// that the session has them already.
+pub(super) fn steer_instead(
+    cx: &Context,
+    identity: &Identity,
+    run: &RunRow,
+    (words, message): (String, Option<MessageId>),
+    commit: Commit,
+) -> Result<Begun, Failure> {
     if run.stands_for_others() {
         return Err(not_now("the run that goes on stands for others: steer one of those", run.run()).into());
     }
-    let (heard, commit) = steered(run, commit, cx.services.clock.id(SteerId::new), words, identity.user, cx.now());
+    let same = message.and_then(|message| message.to_string().parse().ok());
+    let id = same.unwrap_or_else(|| cx.services.clock.id(SteerId::new));
+    let (heard, commit) = steered(run, commit, id, words, identity.user, cx.now());
     Ok(Begun { run: heard, commit })
 }
 

@@ -92,13 +92,13 @@ impl Crowd {
     async fn grow(&mut self, more: usize) -> Result<(), Error> {
         let mut wire = self.connect().await?;
         for _ in 0..more / FOLLOWED {
-            let (say, says) = mpsc::unbounded_channel();
+            let (say, says) = mpsc::channel(FOLLOWED);
             self.followers.spawn(listen(self.connect().await?, says, self.heard.clone()));
             for sub in 1..=FOLLOWED as u64 {
                 let run = runs::start(&mut wire, WORDS).await?;
                 let mut message = Vec::new();
                 runs::follow(sub, run.id, None, &mut message);
-                say.send(message)?;
+                say.send(message).await?;
             }
         }
         self.runs += more;
@@ -130,7 +130,7 @@ impl Crowd {
 }
 
 /// Follows what it is told to, takes what comes, and counts it.
-async fn listen(mut follower: Wire, mut says: mpsc::UnboundedReceiver<Vec<u8>>, heard: Arc<AtomicU64>) -> Result<Infallible, Error> {
+async fn listen(mut follower: Wire, mut says: mpsc::Receiver<Vec<u8>>, heard: Arc<AtomicU64>) -> Result<Infallible, Error> {
     loop {
         let mut answer = Vec::new();
         let message = tokio::select! {

@@ -33,6 +33,15 @@ impl ApprovalRule {
     }
 }
 
+/// The fields that a filter looks at.
+fn named(filter: &Filter) -> Vec<&str> {
+    match filter {
+        Filter::All(filters) | Filter::Any(filters) => filters.iter().flat_map(named).collect(),
+        Filter::Not(filter) => named(filter),
+        Filter::Is { field, .. } => vec![field],
+    }
+}
+
 fn holds(filter: &Filter, arguments: &Value) -> bool {
     match filter {
         Filter::All(filters) => filters.iter().all(|filter| holds(filter, arguments)),
@@ -89,7 +98,18 @@ pub(super) fn read(rules: Entries<Option<ApprovalFields>>, grants: &Grants, rema
         if !grants.any(&tool.value) {
             remarks.at(tool.referenced, format_args!("`approvals` names `{}`, which no agent is granted under `tools`", tool.value));
         }
-        (tool.value, rule(fields.unwrap_or_default(), remarks))
+        let fields = fields.unwrap_or_default();
+        if fields.roles.as_ref().is_some_and(Vec::is_empty) {
+            remarks.at(tool.referenced, "`roles` is empty, so that nobody could answer: write member, admin or owner, or leave it out");
+        }
+        for field in fields.when.iter().flat_map(named) {
+            let argument = field.split('.').next().unwrap_or_default();
+            if super::grants::has_no_argument(&tool.value, argument) {
+                remarks
+                    .at(tool.referenced, format_args!("`{}` has no argument `{argument}`, so that the rule would never ask", tool.value));
+            }
+        }
+        (tool.value, rule(fields, remarks))
     });
     rules.collect()
 }

@@ -119,6 +119,11 @@ impl Grants {
     }
 }
 
+/// Whether a tool that is an operation takes no such argument; what others take is known when they are there.
+pub(super) fn has_no_argument(tool: &str, name: &str) -> bool {
+    find(tool).map(OperationSpec::input).is_some_and(|known| known["properties"].get(name).is_none())
+}
+
 fn grant(tree: &Tree, collections: &BTreeMap<String, Collection>, remarks: &mut Remarks<'_>) -> Option<Grant> {
     let (tool, at, arguments) = match &tree.node {
         Node::Scalar(Value::String(name)) => (name.clone(), tree.at, &[][..]),
@@ -133,12 +138,9 @@ fn grant(tree: &Tree, collections: &BTreeMap<String, Collection>, remarks: &mut 
         return None;
     }
     let mut only = BTreeMap::new();
-    let known_arguments = find(&tool).map(OperationSpec::input);
     for (argument, values) in arguments {
         let name = argument.value.as_str();
-        if let Some(known) = &known_arguments
-            && known["properties"].get(name).is_none()
-        {
+        if has_no_argument(&tool, name) {
             remarks.at(argument.referenced, format_args!("`{tool}` has no argument `{name}`"));
         }
         let allowed = match &values.node {

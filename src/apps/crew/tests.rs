@@ -254,6 +254,7 @@ fn other_mistakes_are_told_where_they_stand() {
         ("crew", "budget: {cost_microusd: -1}\n", "crew.yaml:6:25: `cost_microusd` is 1 or more"),
         ("crew", "approvals: {record.create: {}}\n", "crew.yaml:6:13: `approvals` names `record.create`, which no agent is granted"),
         ("crew", "approvals: {content.analyze: {roles: [viewer]}}\n", "crew.yaml:6:39: `viewer` is no role that may answer"),
+        ("crew", "approvals: {content.analyze: {roles: []}}\n", "crew.yaml:6:13: `roles` is empty, so that nobody could answer"),
         ("crew", "approvals: {content.analyze: {on_expire: approve}}\n", "crew.yaml:6:42: `on_expire` can't be `approve`"),
         ("crew", "approvals: {content.analyze: {when: {field: a}}}\n", "crew.yaml:6:37: without a test: beside `field` stands one of"),
         ("agents", "x: {role: r, goal: g, backstory: b, max_iter: 0}\n", "agents.yaml:4:47: `max_iter` is 1 or more"),
@@ -269,6 +270,10 @@ fn other_mistakes_are_told_where_they_stand() {
         let wrong = wrong(of("crew"), of("agents"), of("tasks"));
         assert!(wrong.len() == 1 && wrong[0].starts_with(expected), "{text}: {wrong:#?}");
     }
+    let typo = CREW.replace("reader: [content.analyze]", "reader: [record.create]");
+    let typo = format!("{typo}approvals: {{record.create: {{when: {{field: dta.status, eq: x}}}}}}\n");
+    let [typo] = &read_files(&typo, AGENTS, TASKS).unwrap_err()[..] else { panic!() };
+    assert!(typo.starts_with("crew.yaml:6:13: `record.create` has no argument `dta`, so that the rule would never ask"), "{typo}");
     let schema = CREW.replace("{type: string}", "{type: txt}");
     let [schema] = &read_files(&schema, AGENTS, TASKS).unwrap_err()[..] else { panic!() };
     assert!(schema.starts_with("crew.yaml:5:57: `input_schema` is no JSON Schema"), "{schema}");

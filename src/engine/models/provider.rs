@@ -58,6 +58,9 @@ pub(super) fn client() -> Result<reqwest::Client, String> {
     client.build().map_err(|error| format!("no HTTP client can be made: {error}"))
 }
 
+/// Bytes of calls' parts in one answer, some of which repeat what came before: an answer without end is not kept in memory until its end.
+const CALLS_BYTES: usize = 16 << 20;
+
 impl Provider {
     pub(super) fn new(llm: &str, target: Target, settings: &Settings, client: reqwest::Client) -> Self {
         let named = |name: &str| settings.model_prices.get(name).copied();
@@ -79,7 +82,7 @@ impl Model for Provider {
             let key = asking.target.key()?;
             let mut tried = 0;
             loop {
-                let mut said = false;
+                let (mut said, mut called_bytes) = (false, 0);
                 let failed = match asking.ask(&request, &names, key.as_ref()).await {
                     Err(broken) => broken,
                     Ok(mut answer) => loop {
@@ -89,6 +92,12 @@ impl Model for Provider {
                                 yield Chunk::Text(role, text);
                             }
                             Ok(Heard::Nothing) => {}
+                            Ok(Heard::Call(bytes)) => {
+                                called_bytes += bytes;
+                                if called_bytes > CALLS_BYTES {
+                                    break Broken::endless(&asking.target.provider);
+                                }
+                            }
                             Ok(Heard::End(end)) => {
                                 for call in end.captured_tool_calls().into_iter().flatten() {
                                     yield Chunk::Call { tool: names.ours(&call.fn_name), input: arguments(call) };
@@ -115,6 +124,8 @@ impl Model for Provider {
 /// What an answer's stream gives.
 enum Heard {
     Words(TextRole, String),
+    /// A part of a call, which is told whole at the end.
+    Call(usize),
     Nothing,
     End(Box<StreamEnd>),
 }
@@ -148,11 +159,8 @@ impl Asking {
                 ChatStreamEvent::Chunk(chunk) => Heard::Words(TextRole::Answer, chunk.content),
                 ChatStreamEvent::ReasoningChunk(chunk) => Heard::Words(TextRole::Thought, chunk.content),
                 ChatStreamEvent::End(end) => Heard::End(Box::new(end)),
-                // Calls are told whole at the end.
-                ChatStreamEvent::ToolCallChunk(_)
-                | ChatStreamEvent::Start
-                | ChatStreamEvent::ThoughtSignatureChunk(_)
-                | ChatStreamEvent::Heartbeat => Heard::Nothing,
+                ChatStreamEvent::ToolCallChunk(chunk) => Heard::Call(chunk.tool_call.fn_arguments.as_str().map_or(0, str::len)),
+                ChatStreamEvent::Start | ChatStreamEvent::ThoughtSignatureChunk(_) | ChatStreamEvent::Heartbeat => Heard::Nothing,
             }),
         }
     }

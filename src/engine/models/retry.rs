@@ -51,6 +51,12 @@ impl Broken {
         Self::line(format!("the answer of `{provider}` was cut off before its end"))
     }
 
+    /// The answer calls tools with more than anything could take.
+    pub(super) fn endless(provider: &str) -> Self {
+        let message = format!("the answer of `{provider}` calls tools with arguments that do not end");
+        Self { fault: fault(FaultCode::TooLarge, message), again: false, after: None }
+    }
+
     /// Nothing came for too long.
     pub(super) fn silent(provider: &str, waited: Duration) -> Self {
         Self::line(format!("`{provider}` said nothing for {} s", waited.as_secs()))

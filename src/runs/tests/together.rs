@@ -152,6 +152,20 @@ async fn a_message_can_steer_the_run_that_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_that_steers_a_run_to_its_end_is_said_once() {
+    let here = Here::new(talking(), Some("pair")).await;
+    let run = here.post("One two.", None).await.run_id.unwrap();
+    let _engine = here.engine();
+    here.node.reaches(run, 4).await;
+    here.post("Shorter, please.", Some(OnBusy::Steer)).await;
+    let cancel = Cancel { id: run, mode: Some(CancelMode::Now) };
+    control::cancel(here.node.context(Some(&here.ada)), cancel).await.unwrap();
+    here.node.finishes(run).await;
+    let said: Vec<String> = here.messages().await.into_iter().map(|message| message.text).collect();
+    assert_eq!(said, ["One two.", "Shorter, please."]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_has_only_a_crew_that_takes_messages() {
     let here = Here::new(app(), None).await;
     let create = |crew: &str| Create { id: None, title: "x".into(), crew: Some(crew.into()) };
