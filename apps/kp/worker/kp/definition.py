@@ -1,4 +1,4 @@
-"""What stands in `../crews/<crew>/crew.yaml`, which the server's engine reads too: who executes the crew, and which tools its agents have."""
+"""What stands in the app's files, which the server reads too: who executes a crew, which tools its agents have, and what records hold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-CREWS = Path(__file__).parents[2] / "crews"
+APP = Path(__file__).parents[2]
 
 
 @dataclass
@@ -23,7 +23,23 @@ class Grant:
 @cache
 def definition(crew: str) -> dict[str, Any]:
     """A crew's `crew.yaml`."""
-    read: dict[str, Any] = yaml.safe_load((CREWS / crew / "crew.yaml").read_text(encoding="utf-8"))
+    return _read(f"crews/{crew}/crew.yaml")
+
+
+def collections() -> list[str]:
+    """All collections of the app."""
+    return sorted(file.stem for file in (APP / "collections").glob("*.yaml"))
+
+
+@cache
+def properties(collection: str) -> dict[str, dict[str, Any]]:
+    """By name, the JSON Schema of what a record's data has."""
+    found: dict[str, dict[str, Any]] = _read(f"collections/{collection}.yaml")["schema"]["properties"]
+    return found
+
+
+def _read(path: str) -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((APP / path).read_text(encoding="utf-8"))
     return read
 
 

@@ -15,15 +15,14 @@ LEVELS = ((90, "very easy"), (80, "easy"), (70, "fairly easy"), (60, "plain Engl
 HTML = re.compile(r"<!doctype html|<html|<head|<body|<article|<main|<div|<p>|<p |<h1")
 VOWELS = "aeiouyäöüéèáàóòíúâêîôû"
 #: Words that say nothing about a page.
-STOP_WORDS = frozenset(
-    """
+SAYING_NOTHING = """
     about above after again against all also and any are aren't because been before being below between both but can can't could did didn't does
     doesn't doing don't down during each even ever every few first for from further get gets had has have having her here hers him his how into
     isn't it's its just less like made make makes many may more most much must nor not now off once one only other our ours out over own same
     she should some still such than that that's the their theirs them then there these they they're this those through too two under until upon
     use used very was wasn't way were what when where which while who whom why will with won't would you you're your yours
-    """.split()
-)
+"""
+STOP_WORDS = frozenset(SAYING_NOTHING.split())
 
 
 @dataclass
@@ -122,7 +121,7 @@ def words(text: str) -> list[str]:
 
 def sentences(block: str) -> list[str]:
     """The sentences of a block. Its end ends one too; a full stop within a number or a name does not."""
-    parts = re.split(r"(?<=[.!?…])(?=[\s\"')”’])", block)
+    parts = re.split(r"(?<=[.!?…])(?=[\s\"')”\u2019])", block)
     return [part.strip() for part in parts if words(part)]
 
 
@@ -136,14 +135,13 @@ def syllables(word: str) -> int:
     letters = "".join(letter for letter in word.lower() if letter.isalpha())
     groups = len(re.findall(f"[{VOWELS}]+", letters))
     # "make", but not "table" or "see"; "makes" and "asked", but not "boxes" or "wanted".
-    silent = re.search(f"[^{VOWELS}]e$", letters) and not re.search(f"[^{VOWELS}]le$", letters)
-    silent = silent or re.search(f"[^{VOWELS}sxzcgh]es$|[^{VOWELS}td]ed$", letters)
-    return max(groups - bool(silent and groups > 1), 1)
+    silent = re.search(f"[^{VOWELS}]e$|[^{VOWELS}sxzcgh]es$|[^{VOWELS}td]ed$", letters) and not re.search(f"[^{VOWELS}]le$", letters)
+    return max(groups - (bool(silent) and groups > 1), 1)
 
 
 def keywords(found: list[str]) -> list[dict[str, Any]]:
     """The words that stand there most often, at least twice: most often first, then by the alphabet."""
-    plain = (word.lower().replace("’", "'").removesuffix("'s") for word in found)
+    plain = (word.lower().replace("\u2019", "'").removesuffix("'s") for word in found)
     counts = Counter(word for word in plain if len(word) > 2 and all(c.isalpha() or c in "-'" for c in word) and word not in STOP_WORDS)
     often = sorted(((word, count) for word, count in counts.items() if count > 1), key=lambda one: (-one[1], one[0]))
     return [{"word": word, "count": count} for word, count in often[:KEYWORDS]]

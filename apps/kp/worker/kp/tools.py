@@ -3,48 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any
 
 from crewai.tools import BaseTool
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field
 
 from crewline import Refused
 
-from .definition import Grant, grants
+from .arguments import arguments_of
+from .definition import Grant, collections, grants
 from .measure import analyze
 from .records import call
-
-
-class Get(BaseModel):
-    """`record.get`."""
-
-    collection: str = Field(description="Where it is.")
-    id: str = Field(description="Which one.")
-
-
-class List(BaseModel):
-    """`record.list`."""
-
-    collection: str = Field(description="Where they are.")
-    filter: dict[str, Any] | None = Field(None, description='Which, such as {"field": "status", "eq": "read"}; absent: all.')
-    sort: list[dict[str, Any]] | None = Field(None, description='By what, such as [{"field": "title"}].')
-    limit: int | None = Field(None, description="How many at most: 1 to 500; absent: 50.")
-
-
-class Create(BaseModel):
-    """`record.create`."""
-
-    collection: str = Field(description="The collection's name.")
-    data: dict[str, Any] = Field(description="Its own fields.")
-
-
-class Update(BaseModel):
-    """`record.update`."""
-
-    collection: str = Field(description="The collection's name.")
-    id: str = Field(description="Which one.")
-    data: dict[str, Any] = Field(description="What changes.")
-    revision: int | None = Field(None, description="The row's revision as you have read it: another one is a conflict.")
 
 
 class Text(BaseModel):
@@ -53,12 +22,12 @@ class Text(BaseModel):
     text: str = Field(description="The page, as Markdown or plain text.", min_length=1, max_length=65_536)
 
 
-TOOLS: dict[str, tuple[type[BaseModel], str]] = {
-    "record.get": (Get, "Reads one record."),
-    "record.list": (List, "Lists records, by `id` unless `sort` says otherwise, which is about the order in which they were made."),
-    "record.create": (Create, "Makes a record. What its collection's schema refuses is `invalid`, with the path in `data`."),
-    "record.update": (Update, "Changes a record: `data` is merged into it by its keys, and null removes one."),
-    "content.analyze": (Text, "Measures a page of Markdown or plain text: words, sentences, readability, headings, links, images, keywords."),
+TOOLS = {
+    "record.get": "Reads one record.",
+    "record.list": "Lists records, by `id` unless `sort` says otherwise, which is about the order in which they were made.",
+    "record.create": "Makes a record. What its collection's schema refuses is `invalid`, with the path in `data`.",
+    "record.update": "Changes a record: `data` is merged into it by its keys; what is null stays as it is.",
+    "content.analyze": "Measures a page of Markdown or plain text: words, sentences, readability, headings, links, images, keywords.",
 }
 
 
@@ -68,7 +37,7 @@ class Tool(BaseTool):
     grant: Grant
 
     def _run(self, **arguments: Any) -> str:
-        given = {name: value for name, value in arguments.items() if value is not None}
+        given = said(arguments)
         if any(given.get(name) not in values for name, values in self.grant.only.items()):
             raise RuntimeError(f"forbidden: this agent may not call `{self.grant.tool}` with these arguments: the crew's file bounds them")
         if self.grant.tool == "content.analyze":
@@ -87,8 +56,15 @@ def tools(crew: str, agent: str) -> list[BaseTool]:
 
 def made(grant: Grant) -> BaseTool:
     """The tool, whose arguments have no other values than those that are granted."""
-    schema, description = TOOLS[grant.tool]
-    bound: dict[str, Any] = {name: (Literal[tuple(values)], schema.model_fields[name]) for name, values in grant.only.items()}
-    arguments = create_model(schema.__name__, __base__=schema, **bound)
+    schema = Text if grant.tool == "content.analyze" else arguments_of(grant.tool, grant.only.get("collection") or collections())
     # What is read may be different by now: nothing is kept from an earlier call.
-    return Tool(name=grant.tool, description=description, args_schema=arguments, grant=grant, cache_function=lambda *_: False)
+    return Tool(name=grant.tool, description=TOOLS[grant.tool], args_schema=schema, grant=grant, cache_function=lambda *_: False)
+
+
+def said(value: Any) -> Any:
+    """Arguments without what is null: a model that is held to a schema fills in everything."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump()
+    if isinstance(value, dict):
+        return {name: said(part) for name, part in value.items() if part is not None}
+    return [said(part) for part in value] if isinstance(value, list) else value

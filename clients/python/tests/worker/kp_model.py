@@ -21,15 +21,17 @@ PAGES = [
         "- [Our plan](/plan) is two lines long.\n- The tap is off by **nine**.\n\n"
         "```\nnot prose, whoever measures it\n```\n\n"
         "The table in the shed has the names of those who can come when others can't. That list was the hard part. It took one evening, "
-        "some cake, and the patience of Mrs. Okafor’s neighbour, who has seen 3.5 rotas fail.",
+        "some cake, and the patience of Mrs. Okafor\u2019s neighbour, who has seen 3.5 rotas fail.",
     },
     {
         "url": "https://shop.example/sheds",
         "title": "Sheds for less",
-        "text": "Revolutionary horticultural accommodation! [Buy](https://a.example/1), [compare](https://b.example/2), [order](https://c.example/3). "
-        "![](shed.png)",
+        "text": "Revolutionary horticultural accommodation! [Buy](https://a.example/1), [compare](https://b.example/2), "
+        "[order](https://c.example/3). ![](shed.png)",
     },
 ]
+#: What the reviewer tries to do to a page.
+NOT_GRANTED = {"status": "skipped", "title": "not mine"}
 Work = Generator[tuple[str, dict[str, Any]], Any, str]
 
 
@@ -112,7 +114,7 @@ def review_drafts(campaign: str, _asked: str) -> Work:
         change = {"collection": "comments", "id": draft["id"], "revision": scored["revision"], "data": {"status": "reviewed"}}
         yield "record.update", change
     # What it may not do it is told: this collection is another agent's.
-    refused = yield "record.update", {"collection": "pages", "id": campaign, "data": {"status": "skipped"}}
+    refused = yield "record.update", {"collection": "pages", "id": campaign, "data": NOT_GRANTED}
     return f"{len(drafts['items'])} drafts reviewed." + (" Pages are not mine." if isinstance(refused, Fault) else "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 from collections import Counter
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from jsonschema import Draft202012Validator
 
 import kp_model
 from fake_llm import FakeLLM
@@ -21,6 +23,8 @@ from workers import WorkerProcess
 
 KP = Path(__file__).parents[4] / "apps" / "kp"
 CREWS = ("research", "analyze", "outreach", "campaign")
+#: What a person said to what they were asked.
+ANSWERED = {"research": [], "analyze": [], "outreach": ["approved", "rejected", "rejected"], "campaign": ["approved", "rejected"]}
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
@@ -40,6 +44,8 @@ class Observed:
     """What a person was asked."""
     offered: dict[str, set[str]] = field(default_factory=dict)
     """By task, the tools that who works on it could call."""
+    unsayable: list[str] = field(default_factory=list)
+    """What the model has called a tool with that its schema has no place for: CrewAI asks models to keep to schemas strictly."""
     requests: Counter[str] = field(default_factory=Counter)
     """By task, how often the model was asked."""
     records: dict[str, list[Any]] = field(default_factory=dict)
@@ -102,12 +108,16 @@ class Place:
             (names[event["task"]], event["agent"], kp_model.plain(event["tool"]), same(event["input"]), made[event["call"]]) for event in called
         ]
         shown = ("kind", "title", "body", "tool", "arguments", "roles", "on_expire", "status")
-        rows = [event["approval"] for event in log if event["type"] in ("approval.answered",)]
+        rows = [event["approval"] for event in log if event["type"] == "approval.answered"]
         seen.asked = [{name: same(row.get(name)) for name in shown} for row in rows]
+        for asked in seen.asked:
+            # CrewAI has other names for tools, without dots.
+            asked |= {name: asked[name].replace("record.update", "record_update") for name in ("title", "tool")}
         for request in self.model.requests[before:]:
             task = kp_model.task_of(request) + (", managed" if kp_model.delegates(request) else "")
             seen.requests[task] += 1
             seen.offered.setdefault(task, set()).update(map(kp_model.plain, kp_model.offered(request)))
+            seen.unsayable += unsayable(request) if self.executor == "worker" else []
         for collection in ("pages", "analyses", "comments"):
             page = await self.person.call("record.list", {"collection": collection, "limit": 500, "sort": [{"field": "created_at"}, {"field": "id"}]})
             seen.records[collection] = [same(record["data"]) for record in page["items"]]
@@ -117,6 +127,22 @@ class Place:
         for number in range(1, 1000):
             row = await self.person.question(run, number)
             await self.person.answer(row, "approve") if number == 1 else await self.person.answer(row, "reject", comment="too long for me")
+
+
+def unsayable(request: dict[str, Any]) -> list[str]:
+    """The arguments that a model which keeps to the schemas could not have given."""
+    schemas = {tool["function"]["name"]: partial(tool["function"]["parameters"]) for tool in request.get("tools") or []}
+    calls = [call["function"] for message in request["messages"] for call in message.get("tool_calls") or []]
+    given = [(call["name"], json.loads(call["arguments"])) for call in calls]
+    found = [(tool, said, Draft202012Validator(schemas[tool]).iter_errors(said)) for tool, said in given if said.get("data") != kp_model.NOT_GRANTED]
+    return [f"{tool} {said}: {error.message}" for tool, said, errors in found for error in errors]
+
+
+def partial(schema: Any) -> Any:
+    """A schema without what must be there: a model that is held to it says null instead."""
+    if isinstance(schema, dict):
+        return {name: partial(part) for name, part in schema.items() if name != "required" or not isinstance(part, list)}
+    return [partial(part) for part in schema] if isinstance(schema, list) else schema
 
 
 def same(value: Any) -> Any:
@@ -160,8 +186,22 @@ async def test_tools_are_called_the_same(both: Any, crew: str) -> None:
 
 
 @pytest.mark.parametrize("crew", CREWS)
-async def test_tools_that_are_offered_are_the_same(both: Any, crew: str) -> None:
-    assert both["worker"][crew].offered == both["engine"][crew].offered
+async def test_tools_that_are_offered_are_the_same_but_for_the_web_and_the_manager(both: Any, crew: str) -> None:
+    engine, worker = both["engine"][crew].offered, both["worker"][crew].offered
+    assert worker.keys() == engine.keys()
+    for task, tools in engine.items():
+        if task.endswith(", managed"):
+            # CrewAI names its own tools, and gives a manager those of the task's agent too.
+            own = worker.get(task.removesuffix(", managed"), set()) if "Report" not in task else set()
+            assert tools == {"coworker_delegate", "coworker_ask"}
+            assert worker[task] == {"delegate_work_to_coworker", "ask_question_to_coworker"} | own
+        else:
+            assert worker[task] == tools - {"web_search", "web_fetch"}
+
+
+@pytest.mark.parametrize("crew", CREWS)
+async def test_a_model_that_is_held_to_the_schemas_can_say_all_of_it(both: Any, crew: str) -> None:
+    assert both["worker"][crew].unsayable == []
 
 
 @pytest.mark.parametrize("crew", CREWS)
@@ -176,4 +216,6 @@ async def test_records_are_the_same(both: Any, crew: str) -> None:
 
 @pytest.mark.parametrize("crew", CREWS)
 async def test_people_are_asked_the_same(both: Any, crew: str) -> None:
-    assert both["worker"][crew].asked == both["engine"][crew].asked
+    asked = both["worker"][crew].asked
+    assert asked == both["engine"][crew].asked
+    assert [row["status"] for row in asked] == ANSWERED[crew]

@@ -23,7 +23,9 @@ SOURCE = HERE.parents[1] / "src"
 class WorkerProcess:
     """A worker's process."""
 
-    def __init__(self, url: str, key: str, name: str = "one", script: list[str] | None = None, folder: Path | None = None, **environment: Any) -> None:
+    def __init__(
+        self, url: str, key: str, name: str = "one", script: list[str] | None = None, folder: Path | None = None, **environment: Any
+    ) -> None:
         self._command = [sys.executable, *(script or [str(HERE / "serve.py")])]
         paths = os.pathsep.join([str(SOURCE), str(HERE / "crews")])
         told = {"CREWLINE_URL": url, "CREWLINE_API_KEY": key, "WORKER": name, "PYTHONPATH": paths}

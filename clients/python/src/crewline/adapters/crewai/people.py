@@ -239,7 +239,7 @@ def listen(run: RunBase, sink: Sink, approve: list[str]) -> None:
             {
                 "kind": "tool",
                 "title": f"May {agent} call {context.tool_name}?",
-                "body": f'It is for "{task_name(context.task)}".',
+                "body": f'It is for "{sink.own_task(call) or task_name(context.task)}".',
                 "tool": context.tool_name,
                 "arguments": dict(context.tool_input),
                 "task": call.task.id if call else None,
