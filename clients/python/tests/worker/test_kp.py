@@ -23,6 +23,8 @@ from workers import WorkerProcess
 
 KP = Path(__file__).parents[4] / "apps" / "kp"
 CREWS = ("research", "analyze", "outreach", "campaign")
+#: What serves the crews that are for a worker.
+SERVES = ["-m", "kp"]
 #: What a person said to what they were asked.
 ANSWERED = {"research": [], "analyze": [], "outreach": ["approved", "rejected", "rejected"], "campaign": ["approved", "rejected"]}
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -55,7 +57,9 @@ class Observed:
 class Place:
     """A server with KP, of which this executes all crews, and a person."""
 
-    def __init__(self, executor: str, folder: Path, model: FakeLLM) -> None:
+    worker: WorkerProcess | None
+
+    def __init__(self, executor: str, folder: Path, model: FakeLLM, script: list[str] = SERVES, late: bool = False) -> None:
         self.executor, self.model, self.app = executor, model, folder / executor / "kp"
         shutil.copytree(KP, self.app, ignore=shutil.ignore_patterns("__pycache__"))
         for crew in CREWS:
@@ -63,7 +67,9 @@ class Place:
             file = self.app / "crews" / crew / "crew.yaml"
             file.write_text(file.read_text().replace("executor: engine", f"executor: {executor}"))
         self.server = Server("model=local/fake-gpt", f"model_urls=local={model.url}", app=self.app)
-        self.worker: WorkerProcess | None = None
+        #: Whether people answer only when the run was put away.
+        self.late = late
+        self.script, self.worker = script, None
         self.person: Person
 
     async def open(self) -> Place:
@@ -74,7 +80,7 @@ class Place:
             model = {"model": "openai/fake-gpt", "openai_base_url": self.model.url, "openai_api_key": "sk-fake"}
             account = {"crewline_email": "ada@example.com", "crewline_password": "correct horse battery"}
             key, folder = self.server.key(), self.app / "worker"
-            self.worker = WorkerProcess(self.server.url, key, script=["-m", "kp"], folder=folder, **model, **account).start()
+            self.worker = WorkerProcess(self.server.url, key, script=self.script, folder=folder, **model, **account).start()
             try:
                 await self.person.until("worker.list", {}, lambda rows: [row["state"] for row in rows] == ["online"])
             except asyncio.TimeoutError:
@@ -105,7 +111,8 @@ class Place:
         seen = Observed(row["status"], same(row["output"]))
         seen.tasks = [(event["name"], event["agent"], event["task"].count("."), same(outputs[event["task"]])) for event in started]
         seen.calls = [
-            (names[event["task"]], event["agent"], kp_model.plain(event["tool"]), same(event["input"]), made[event["call"]]) for event in called
+            (names[event["task"]], event["agent"], kp_model.plain(event["tool"]), same(event["input"]), made.get(event["call"], "left"))
+            for event in called
         ]
         shown = ("kind", "title", "body", "tool", "arguments", "roles", "on_expire", "status")
         rows = [event["approval"] for event in log if event["type"] == "approval.answered"]
@@ -126,7 +133,12 @@ class Place:
     async def _answers(self, run: str) -> None:
         for number in range(1, 1000):
             row = await self.person.question(run, number)
+            if self.late:
+                await self._put_away(run, number)
             await self.person.answer(row, "approve") if number == 1 else await self.person.answer(row, "reject", comment="too long for me")
+
+    async def _put_away(self, run: str, times: int) -> None:
+        await self.person.log(run, lambda log: sum(event["type"] == "run.waiting" for event in log) >= times)
 
 
 def unsayable(request: dict[str, Any]) -> list[str]:
@@ -219,3 +231,27 @@ async def test_people_are_asked_the_same(both: Any, crew: str) -> None:
     asked = both["worker"][crew].asked
     assert asked == both["engine"][crew].asked
     assert [row["status"] for row in asked] == ANSWERED[crew]
+
+
+async def test_what_a_person_says_late_counts_as_much(both: Any, tmp_path: Path) -> None:
+    # Every question puts the run away, and its answer begins the task anew in another process.
+    served = ["outreach=kp.crew:OutreachCrew", "analyze=kp.crew:AnalyzeCrew", "research=kp.crew:ResearchCrew"]
+    model = FakeLLM(kp_model.decide)
+    script = ["-m", "crewline.cli", "worker", *served, "--approve", "record.update=kp.people:outreach", "--hot-seconds", "0"]
+    place = await Place("worker", tmp_path, model, script, late=True).open()
+    try:
+        await place.carries_out("research", "Smaller meetings", {"pages": kp_model.PAGES[:1]})
+        await place.carries_out("analyze", "Smaller meetings", {})
+        late = await place.carries_out("outreach", "Smaller meetings", {})
+    finally:
+        await place.close()
+        model.close()
+    assert late.asked == both["worker"]["outreach"].asked
+    assert late.records == both["worker"]["outreach"].records
+
+
+async def test_a_worker_that_no_crew_is_for_says_so(tmp_path: Path) -> None:
+    shutil.copytree(KP, tmp_path / "kp", ignore=shutil.ignore_patterns("__pycache__"))
+    nothing = WorkerProcess("ws://127.0.0.1:1/ws", "crk_none", script=SERVES, folder=tmp_path / "kp" / "worker").start()
+    assert await nothing.ended() == 1
+    assert "the engine executes all crews: write `executor: worker`" in nothing.said
