@@ -46,7 +46,8 @@ def _worker(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--slots", type=int, default=4, help="how many runs at once (4)")
     parser.add_argument("--name", default=None, help="which worker of its key it is (the machine's name)")
     parser.add_argument("--label", action="append", default=[], help="what crews may ask of their worker, like gpu; may be repeated")
-    parser.add_argument("--approve", action="append", default=[], metavar="TOOL", help="a tool of the crews that people allow call by call; `*`: all")
+    allow = "a tool of the crews that people allow call by call, or when the function says so; `*`: all"
+    parser.add_argument("--approve", action="append", default=[], metavar="TOOL[=MODULE:FUNCTION]", help=allow)
     parser.add_argument("--preload", action="append", default=[], metavar="MODULE", help="a module to import before a run needs it")
     parser.add_argument("--hot-seconds", type=float, default=30.0, help="how long a run holds its slot while it waits for people (30)")
     parser.add_argument("--drain-seconds", type=float, default=60.0, help="how long runs may take to end when the worker is to stop (60)")

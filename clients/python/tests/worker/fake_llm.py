@@ -14,10 +14,13 @@ import hashlib
 import json
 import re
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 SLOW_SECONDS = 0.05
+#: A text, or tool calls.
+Reply = tuple[str | None, list[dict[str, Any]] | None]
 
 
 def words(message: dict[str, Any]) -> str:
@@ -26,7 +29,7 @@ def words(message: dict[str, Any]) -> str:
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
-def decide(body: dict[str, Any]) -> tuple[str | None, list[dict[str, Any]] | None]:
+def decide(body: dict[str, Any]) -> Reply:
     """The reply to a request: a text, or tool calls."""
     messages = body["messages"]
     offered = {tool["function"]["name"] for tool in body.get("tools") or []}
@@ -63,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
         if "stuck" in body["model"]:
             self.server.stopped.wait()
             return
-        text, calls = decide(body)
+        text, calls = self.server.decide(body)
         sent = sum(len(words(message).split()) for message in body["messages"])
         made = len((text or json.dumps(calls)).split())
         usage = {"prompt_tokens": sent, "completion_tokens": made, "total_tokens": sent + made}
@@ -123,8 +126,9 @@ class FakeLLM(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self) -> None:
+    def __init__(self, decide: Callable[[dict[str, Any]], Reply] = decide) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.decide = decide
         self.stopped = threading.Event()
         self.requests: list[dict[str, Any]] = []
         self._lock = threading.Lock()

@@ -94,6 +94,22 @@ async def test_a_tool_that_was_not_allowed_is_not_called_and_the_agent_reads_why
     assert any("a person did not allow this call: not her" in words(message) for message in fake_llm.requests[-1]["messages"])
 
 
+async def test_a_rule_says_which_calls_people_decide_on_and_who_does(recorder: Recorder) -> None:
+    async def asked(topic: str) -> list[dict[str, Any]]:
+        rule = ["send_email=my_project.people:" + topic]
+        recorded = await recorder.run("crew", PEOPLE + "mailing", answers=approve, approve=rule, hot_seconds=60)
+        assert recorded.end == {"status": "succeeded", "output": "all done"}
+        return recorded.asked
+
+    assert await asked("never") == []
+    [row] = await asked("of_admins")
+    assert (row["tool"], row["roles"], row["on_expire"]) == ("send_email", ["admin"], "fail")
+    assert row["expires_at"] > 0
+    # Nothing is let through because a rule is wrong.
+    [row] = await asked("wrong")
+    assert row["tool"] == "send_email"
+
+
 async def test_a_tool_that_is_allowed_after_it_was_put_away_is_called_once(recorder: Recorder, fake_llm: FakeLLM) -> None:
     recorded = await parked(recorder, "mailing", approve=["send_email"])
     recorder.answer(recorded, recorded.asked[0], {"verdict": "approve"})

@@ -23,17 +23,21 @@ SOURCE = HERE.parents[1] / "src"
 class WorkerProcess:
     """A worker's process."""
 
-    def __init__(self, url: str, key: str, name: str = "one", script: list[str] | None = None, **environment: Any) -> None:
+    def __init__(
+        self, url: str, key: str, name: str = "one", script: list[str] | None = None, folder: Path | None = None, **environment: Any
+    ) -> None:
         self._command = [sys.executable, *(script or [str(HERE / "serve.py")])]
         paths = os.pathsep.join([str(SOURCE), str(HERE / "crews")])
         told = {"CREWLINE_URL": url, "CREWLINE_API_KEY": key, "WORKER": name, "PYTHONPATH": paths}
         self._environment = {**os.environ, **told, **{name.upper(): str(value) for name, value in environment.items()}}
+        self._folder = folder
         self._said = tempfile.TemporaryFile()
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> WorkerProcess:
         """Starts it; whether it serves is the server's to say."""
-        self.process = subprocess.Popen(self._command, env=self._environment, stdout=self._said, stderr=self._said, stdin=subprocess.DEVNULL)
+        said, nothing = self._said, subprocess.DEVNULL
+        self.process = subprocess.Popen(self._command, env=self._environment, cwd=self._folder, stdout=said, stderr=said, stdin=nothing)
         return self
 
     @property

@@ -76,7 +76,9 @@ class Worker:
     ) -> None:
         """Serves a CrewAI crew or flow as it stands: `module:attribute` of a `@CrewBase` class, a crew, a flow, or a function that makes one.
 
-        Its inputs are found from its placeholders. Tools named in `approve` (`"*"`: all) are called only when a person allowed the call.
+        Its inputs are found from its placeholders. Tools named in `approve` (`"*"`: all) are called only when a person allowed the call; with
+        `tool=module:function`, when the function, given the tool and its arguments, says so: true, or who is asked and until when (`roles`,
+        `expires_in`, `on_expire`).
         """
         if not isinstance(crew, str) or ":" not in crew:
             raise TypeError(f'name the crew `{name}` as text, like "my_project.crew:ResearchCrew": a worker does not import what it serves')

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from crewai.agents.parser import AgentFinish
@@ -20,6 +21,7 @@ from pydantic import BaseModel, PrivateAttr
 from ...worker import events, values
 from ...worker.past import CHECKPOINT
 from ...worker.run import Answer, Parked, RunBase
+from ...worker.target import load
 from .sink import Sink
 
 #: What a question shows of an answer; what is longer is cut, and told so.
@@ -27,6 +29,8 @@ BODY_BYTES = 32 << 10
 #: The largest state of a flow that a run's log keeps.
 STATE_BYTES = 160 << 10
 CUT = "bytes more were left out]"
+#: Whether people are asked about a call of the tool with these arguments, and how: true, or `roles`, `expires_in` (seconds), `on_expire`.
+Rule = Callable[[str, dict[str, Any]], bool | Mapping[str, Any] | None]
 AGAIN = "It is not good enough."
 
 
@@ -224,21 +228,23 @@ def listen(run: RunBase, sink: Sink, approve: list[str]) -> None:
     feedback = Feedback(run)
     flow_config.hitl_provider = feedback
     flow_config.input_provider = feedback
-    named = {sanitize_tool_name(name) for name in approve}
+    rules = rules_of(approve)
 
     def allowed(context: Any) -> bool | None:
-        if "*" not in approve and sanitize_tool_name(context.tool_name) not in named:
+        how = asks(run, rules, context)
+        if how is None:
             return None
         agent, call = sink.agent(getattr(context.agent, "role", None)), sink.call_here()
         said = run.question(
             {
                 "kind": "tool",
                 "title": f"May {agent} call {context.tool_name}?",
-                "body": f'It is for "{task_name(context.task)}".',
+                "body": f'It is for "{sink.own_task(call) or task_name(context.task)}".',
                 "tool": context.tool_name,
                 "arguments": dict(context.tool_input),
                 "task": call.task.id if call else None,
                 "call": call.id if call else None,
+                **how,
             }
         )
         if said == "approve":
@@ -264,3 +270,29 @@ def listen(run: RunBase, sink: Sink, approve: list[str]) -> None:
     register_before_tool_call_hook(allowed)
     register_after_tool_call_hook(refused)
     register_before_llm_call_hook(steered)
+
+
+def rules_of(approve: list[str]) -> dict[str, tuple[str, Rule | None]]:
+    """By the names that models call tools by: how each was named, and the rule that was given for it as `tool=module:function`."""
+    named = [one.partition("=") for one in approve]
+    return {name if name == "*" else sanitize_tool_name(name): (name, load(rule) if rule else None) for name, _, rule in named}
+
+
+def asks(run: RunBase, rules: dict[str, tuple[str, Rule | None]], context: Any) -> dict[str, Any] | None:
+    """How people are asked about a call: who, and until when; none where it is made without them."""
+    found = rules.get(sanitize_tool_name(context.tool_name)) or rules.get("*")
+    if found is None:
+        return None
+    name, rule = found
+    how: bool | Mapping[str, Any] | None = True
+    if rule is not None:
+        try:
+            how = rule(name, dict(context.tool_input))
+        except Exception as error:
+            # Nothing is let through because a rule is wrong.
+            run.log(f"whether people allow {name} could not be told, so they are asked: {type(error).__name__}: {error}", "warn")
+    if not how:
+        return None
+    given = dict(how) if isinstance(how, Mapping) else {}
+    expires_in = given.pop("expires_in", None)
+    return {**given, "expires_at": None if expires_in is None else int((time.time() + expires_in) * 1000)}

@@ -294,6 +294,11 @@ class Sink:
             here = [call for call in self._calls.values() if call.thread == threading.get_ident()]
             return here[-1] if here else None
 
+    def own_task(self, call: Call | None) -> str | None:
+        """The name of the crew's own task that a call is for, however far down it was handed."""
+        own = call.task.id.partition(".")[0] if call else None
+        return next((task.name for task in self.crew.tasks.values() if task.id == own), None)
+
     def task_of(self, task: Any) -> str | None:
         """The id of a task of CrewAI's."""
         known = self._tasks.get(str(getattr(task, "id", "")))

@@ -69,6 +69,21 @@ def mailing(tool_name: str = "send_email") -> Crew:
     return Crew(agents=[agent], tasks=[first, second])
 
 
+def never(tool: str, arguments: dict[str, Any]) -> bool:
+    """A rule by which nobody is asked."""
+    return (tool, arguments) != ("send_email", {"to": "ada@example.com"})
+
+
+def of_admins(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """A rule by which admins have a minute."""
+    return {"roles": ["admin"], "expires_in": 60, "on_expire": "fail"}
+
+
+def wrong(tool: str, arguments: dict[str, Any]) -> bool:
+    """A rule that fails."""
+    return bool(arguments["missing"])
+
+
 def hanging() -> Crew:
     """A crew whose tool never comes back."""
     return mailing("hang")
