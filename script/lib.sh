@@ -53,12 +53,13 @@ require_chromium() {
 python_environment() {
   local python=$1 environment
   command -v python3 >/dev/null && python3 -c "import venv, ensurepip" 2>/dev/null || install_debian python3 python3-venv
-  environment=${XDG_CACHE_HOME:-$HOME/.cache}/crewline/python-$("$python" -c "import sys; print('%d.%d' % sys.version_info[:2])")-$(pwd | cat - clients/python/pyproject.toml | sha256sum | cut -c1-12)
+  environment=${XDG_CACHE_HOME:-$HOME/.cache}/crewline/python-$("$python" -c "import sys; print('%d.%d' % sys.version_info[:2])")-$(pwd | cat - clients/python/pyproject.toml clients/python/constraints.txt | sha256sum | cut -c1-12)
   if [ ! -e "$environment/.complete" ]; then
     say "Installing CrewAI and the other frameworks for $("$python" --version) into $environment (some minutes)"
     rm -rf "$environment"
     "$python" -m venv "$environment" >&2
-    "$environment/bin/pip" install --quiet --disable-pip-version-check --editable "clients/python[crewai,langgraph,openai-agents,agno,test]" >&2
+    "$environment/bin/pip" install --quiet --disable-pip-version-check --constraint clients/python/constraints.txt \
+      --editable "clients/python[crewai,langgraph,openai-agents,agno,test]" >&2
     touch "$environment/.complete"
   fi
   echo "$environment"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ ADA = crewline.Password("ada@example.com", "correct horse battery")
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """A server of an app whose one crew talks."""
-    server = Server("simulated_tokens_per_s=400", app=APP).start()
+    server = Server("simulated_tokens_per_s=2000", app=APP).start()
     yield server
     server.close()
 
@@ -72,7 +73,7 @@ async def test_a_run_is_followed_to_its_end(ada: crewline.Client) -> None:
 async def test_events_come_once_and_in_order_through_cuts(server: Server, ada: crewline.Client) -> None:
     proxy = Proxy(server.port)
     # Each connection is cut in mid-stream, a little later than the one before.
-    proxy.cut_after = 4_000
+    proxy.cut_after = 2_500
     async with crewline.connect(await proxy.start(), ADA) as client:
         run, events, last = await started(client, 1_500), [], 0
         async for offset, some in client.follow_offsets(run):
@@ -265,3 +266,19 @@ async def test_a_slow_reader_holds_back_what_it_is_sent(ada: crewline.Client) ->
         if len(events) % 200 == 0:
             assert (await ada.call("run.get", {"id": run}))["id"] == run
     assert text_of(events).strip() == words(2_000)  # type: ignore[arg-type]
+
+
+async def test_streams_that_are_left_in_the_middle_hold_nobody_back(ada: crewline.Client) -> None:
+    """Each leaves tens of kilobytes unread; all of them together are more than a connection may owe."""
+    runs = [await started(ada, 3_000) for _ in range(2)]
+    for run in runs:
+        async for event in ada.follow_run(run, only=["run.finished"]):
+            assert event["type"] == "run.finished"
+    for _ in range(60):
+        for run in runs:
+            async with contextlib.aclosing(ada.follow_run(run)) as events:
+                async for event in events:
+                    assert event["type"] == "run.started"
+                    break
+    said = [event async for event in ada.follow_run(runs[0])]
+    assert text_of(said).strip() == words(3_000)  # type: ignore[arg-type]

@@ -16,6 +16,8 @@ from websockets.exceptions import ConnectionClosed
 from . import wire
 from .faults import Lost, Refused
 
+#: What the server sends on a subscription before it is granted more (the protocol's default).
+WINDOW_BYTES = 256 << 10
 #: Applied bytes are granted again in pieces of this size.
 GRANT_BYTES = 64 << 10
 
@@ -84,6 +86,8 @@ class Session:
             raise Lost
         following = Following(next(self._subs))
         self._followed[following.sub] = following
+        # Each may have its own window full while its reader takes its time: what they share must not run out before.
+        await self._send(wire.encode(wire.CREDIT, 0, WINDOW_BYTES))
         await self._send(wire.encode(wire.SUBSCRIBE, following.sub, target, options))
         return following
 
@@ -91,6 +95,11 @@ class Session:
         """Follows it no more."""
         if self._followed.pop(following.sub, None) is not None and not self._over:
             with contextlib.suppress(Lost):
+                # What came and is not read any more has used up what all share.
+                while not following.frames.empty():
+                    left = following.frames.get_nowait()
+                    if left is not None and left[0][0] in (wire.EVENTS, wire.SNAPSHOT):
+                        await self._grant(left[1])
                 await self._send(wire.encode(wire.UNSUBSCRIBE, following.sub))
 
     async def next_frame(self, following: Following) -> list[Any]:
