@@ -57,11 +57,11 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// From an opening to an answer, within the agent's time.
-    pub(super) async fn execute(&mut self, opening: Vec<Message>, format: Option<&Value>) -> Result<String, Stopped> {
+    /// From where a conversation stands to an answer, within the agent's time.
+    pub(super) async fn execute(&mut self, messages: &mut Vec<Message>, format: Option<&Value>) -> Result<String, Stopped> {
         let Work { name, agent, time, .. } = self.work;
-        let Some(seconds) = agent.max_execution_time_s else { return self.until_taken(opening, format).await };
-        match time.within(Duration::from_secs(seconds), self.until_taken(opening, format)).await {
+        let Some(seconds) = agent.max_execution_time_s else { return self.until_taken(messages, format).await };
+        match time.within(Duration::from_secs(seconds), self.until_taken(messages, format)).await {
             Some(done) => done,
             None => {
                 let message = format!("`{name}` was not done within {seconds} s, the `max_execution_time` of agent `{}`", agent.name);
@@ -78,10 +78,10 @@ impl<'a> Talk<'a> {
         Ok(self.next(messages, Vec::new(), Some(format)).await?.text)
     }
 
-    /// From an opening to an answer that a person has taken, where one looks at it.
-    async fn until_taken(&mut self, mut messages: Vec<Message>, format: Option<&Value>) -> Result<String, Stopped> {
+    /// To an answer that a person has taken, where one looks at it.
+    async fn until_taken(&mut self, messages: &mut Vec<Message>, format: Option<&Value>) -> Result<String, Stopped> {
         loop {
-            let answer = self.until_answered(&mut messages, format).await?;
+            let answer = self.until_answered(messages, format).await?;
             if !self.work.reviewed {
                 return Ok(answer);
             }

@@ -144,10 +144,11 @@ impl Stage {
 /// How often an execution that fails may be begun anew.
 struct Tries(u32);
 
-/// From an opening to an answer; an execution that fails is begun anew.
+/// From an opening to an answer; an execution that fails is tried again from where its conversation stands: what tools have done is not done again.
 async fn execute(talk: &mut Talk<'_>, opening: &[Message], duty: &Duty<'_>, tries: &mut Tries) -> Result<String, Stopped> {
+    let mut messages = opening.to_vec();
     loop {
-        match talk.execute(opening.to_vec(), duty.output_schema).await {
+        match talk.execute(&mut messages, duty.output_schema).await {
             Err(Stopped::Failed(fault)) if tries.0 > 0 && fault.code != FaultCode::Timeout => tries.0 -= 1,
             done => return done,
         }

@@ -78,6 +78,19 @@ async fn a_task_that_fails_beside_others_ends_them_and_is_what_the_run_tells() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_tools_have_done_is_not_done_again_when_an_answer_fails() {
+    let app = desk(&crew(&["a"], "tools: {reader: [content.analyze]}\n"), AGENTS, &tasks(&[("a", "agent: reader")]));
+    let model = Scripted::new([("a", vec![call("content.analyze", json!({"say": "FOUND"})), say(" "), say("A")])]);
+    let echo = Echo::new("content.analyze", Effect::Computes);
+    let played = Played::new(app, model, &[&echo]).await;
+    assert_eq!(played.ends().await, Ok("A".into()));
+    assert_eq!(
+        played.model.shape(&["FOUND"]),
+        ["a [content.analyze] sees: ", "a [content.analyze] sees: FOUND", "a [content.analyze] sees: FOUND"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_agent_hands_work_to_others_and_asks_them() {
     let agents = AGENTS
         .replace("role: Writer,", "role: Writer, allow_delegation: true,")
