@@ -84,9 +84,10 @@ class Past:
         elif kind == "run.waiting":
             self._waits = True
         elif kind == "approval.answered":
-            # Who was there to hear it has begun what was allowed.
-            spent = event["approval"]["kind"] == "tool" and not self._waits
-            self.approvals[event["approval"]["id"]] = {**event["approval"], "spent": spent}
+            # Who was there to hear it has begun what was allowed; what was refused is not asked again.
+            row = event["approval"]
+            spent = row["kind"] == "tool" and row["status"] == "approved" and not self._waits
+            self.approvals[row["id"]] = {**row, "spent": spent}
         elif kind == "steer.received":
             self.steers.append({name: event[name] for name in ("steer_id", "text")})
         elif kind == "steer.applied":
