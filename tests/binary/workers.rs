@@ -5,7 +5,7 @@ use std::time::Duration;
 use crewline_client::{CallError, Client, Watch};
 use crewline_protocol::{
     RunEvent,
-    event::{LogLevel, TextRole},
+    event::LogLevel,
     fault::FaultCode,
     operations::{
         api_key,
@@ -183,42 +183,4 @@ async fn keys_are_made_listed_and_taken_back_on_the_command_line() {
     let stopped = state.wait_for(|state| matches!(state, crewline_client::State::Stopped(_)));
     timeout(PATIENCE, stopped).await.expect("the key's connection goes on").unwrap();
     assert!(server.key(&["list"]).contains("revoked"));
-}
-
-/// How many events of one worker reach a reader in a second, and how late those of a run come that says a hundred a second.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement, for a release build on a quiet machine"]
-async fn how_much_one_worker_says() {
-    const BATCHES: usize = 2_000;
-    const EVENTS: usize = 50;
-    let server = Server::start(Database::Sqlite, &[]).await;
-    let ada = server.client(&register(&server).await.access_token);
-    let secret = server.key(&["add", "box"]).trim().to_owned();
-    let (mut worker, _) = Worker::at_work(&server, &secret, "w", Vec::new()).await;
-    let run = start(&ada).await;
-    let lease = worker.holds(run.id).await;
-    let part = RunEvent::TextStarted { at: AT, part: "p".into(), task: "t".into(), agent: "a".into(), role: TextRole::Answer };
-    worker.append(&lease, 1, vec![part]).await.unwrap();
-    let reader = tokio::spawn(async move { seen(&ada, run.id).await.len() });
-    let begun = tokio::time::Instant::now();
-    let delta = |number: usize| RunEvent::TextDelta { at: AT, part: "p".into(), text: format!("word {number} ") };
-    let batches = (0..BATCHES).map(|batch| {
-        let seq = i64::try_from(2 + batch * EVENTS).unwrap();
-        worker.append(&lease, seq, (0..EVENTS).map(|at| delta(batch * EVENTS + at)).collect())
-    });
-    let done: Vec<_> = stream::iter(batches).buffered(32).collect().await;
-    assert!(done.iter().all(Result::is_ok));
-    let stored = begun.elapsed();
-    let mut late = Vec::new();
-    for tick in 0..200 {
-        let asked = tokio::time::Instant::now();
-        worker.append(&lease, i64::try_from(2 + BATCHES * EVENTS + tick).unwrap(), vec![delta(tick)]).await.unwrap();
-        late.push(asked.elapsed());
-        tokio::time::sleep(Duration::from_millis(10).saturating_sub(asked.elapsed())).await;
-    }
-    late.sort_unstable();
-    worker.finish(&lease).await;
-    reader.await.unwrap();
-    let rate = (BATCHES * EVENTS) as f64 / stored.as_secs_f64();
-    println!("{rate:.0} events/s; at 100/s a batch is stored in {:?} (p50), {:?} (p99)", late[100], late[198]);
 }
