@@ -64,8 +64,8 @@ pub async fn read(cx: Context, input: Read) -> Result<Answer<Part>, Failure> {
 }
 
 impl ArtifactRow {
-    /// A file of text that a run makes now. What it holds is told by the ending of its name.
-    pub fn text(run: &RunRow, name: String, text: &str, id: ArtifactId, now: Millis) -> Self {
+    /// A file that a run makes now. Without a media type, the ending of its name tells what it holds.
+    pub fn made(run: &RunRow, name: String, media_type: Option<String>, content: Bytes, id: ArtifactId, now: Millis) -> Self {
         Self {
             id,
             workspace_id: run.workspace_id,
@@ -74,11 +74,16 @@ impl ArtifactRow {
             updated_at: now,
             session_id: run.session_id,
             run_id: run.id,
-            media_type: media_type(&name).to_owned(),
+            media_type: media_type.unwrap_or_else(|| told_by(&name).to_owned()),
             name,
-            size_bytes: i64::try_from(text.len()).unwrap_or(i64::MAX),
-            content: Bytes::copy_from_slice(text.as_bytes()),
+            size_bytes: size(&content),
+            content,
         }
+    }
+
+    /// The same file with these bytes, from now on.
+    pub fn with(&self, content: Bytes, now: Millis) -> Self {
+        Self { updated_at: now, size_bytes: size(&content), content, ..self.clone() }
     }
 
     /// As the wire has it.
@@ -97,7 +102,11 @@ impl ArtifactRow {
     }
 }
 
-fn media_type(name: &str) -> &'static str {
+fn size(content: &Bytes) -> i64 {
+    i64::try_from(content.len()).unwrap_or(i64::MAX)
+}
+
+fn told_by(name: &str) -> &'static str {
     match name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).as_deref() {
         Some("md" | "markdown") => "text/markdown",
         Some("json") => "application/json",

@@ -331,6 +331,32 @@ export type ArtifactAggregate = {
   filter?: Filter,
 };
 
+/** Adds bytes to the end of a file that a run made, which the worker holds. */
+export type ArtifactAppend = {
+  /** Which run. */
+  run_id: string,
+  /** The epoch of the worker's lease. */
+  lease_epoch: number,
+  /** Which artifact. */
+  id: string,
+  /** The bytes. */
+  bytes: Uint8Array,
+};
+
+/** Makes a file of a run that the worker holds. What is longer than one request may be is appended to it. */
+export type ArtifactCreate = {
+  /** Which run. */
+  run_id: string,
+  /** The epoch of the worker's lease. */
+  lease_epoch: number,
+  /** What it is called, as `report.md`. */
+  name: string,
+  /** What it holds, as `text/markdown`; absent: what the ending of its name says. */
+  media_type?: string,
+  /** Its bytes, or the first of them. */
+  bytes: Uint8Array,
+};
+
 /** Reads one artifact. */
 export type ArtifactGet = {
   /** Which one. */
@@ -2371,6 +2397,8 @@ export type Operations = {
   "artifact.list": { kind: "read", live: true, input: ArtifactList, output: Page<Artifact> },
   "artifact.aggregate": { kind: "read", live: true, input: ArtifactAggregate, output: Aggregated },
   "artifact.read": { kind: "read", live: false, input: ArtifactRead, output: ArtifactPart },
+  "artifact.create": { kind: "mutation", live: false, input: ArtifactCreate, output: Artifact },
+  "artifact.append": { kind: "mutation", live: false, input: ArtifactAppend, output: Artifact },
   "budget.get": { kind: "read", live: true, input: BudgetGet, output: Budget },
   "budget.list": { kind: "read", live: true, input: BudgetList, output: Page<Budget> },
   "budget.aggregate": { kind: "read", live: true, input: BudgetAggregate, output: Aggregated },
@@ -2467,6 +2495,8 @@ export const OPERATION_KINDS = {
   "artifact.list": "read",
   "artifact.aggregate": "read",
   "artifact.read": "read",
+  "artifact.create": "mutation",
+  "artifact.append": "mutation",
   "budget.get": "read",
   "budget.list": "read",
   "budget.aggregate": "read",

@@ -190,7 +190,10 @@ impl<'a> ClientFrame<'a> {
         let (mut envelope, kind) = Envelope::open(message, Rules::CLIENT)?;
         let frame = match kind {
             1 => Self::Hello(envelope.map()?),
-            3 => Self::Request { id: envelope.id()?, operation: envelope.text()?, input: envelope.map()?, options: envelope.options()? },
+            3 => {
+                let (id, operation) = (envelope.id()?, envelope.text()?);
+                Self::Request { id, operation, input: envelope.input(operation)?, options: envelope.options()? }
+            }
             6 => Self::Cancel { id: envelope.id()? },
             10 => Self::Subscribe { sub: envelope.id()?, target: envelope.map()?, options: envelope.options()? },
             15 => Self::Credit { sub: envelope.id_or_zero()?, bytes: envelope.integer()? },

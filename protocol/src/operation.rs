@@ -116,6 +116,8 @@ pub trait Operation:
     const RATE: Rate;
     /// Whether a client may follow it as a live query. Only reads can be.
     const LIVE: bool = false;
+    /// Whether `bin` may stand in its input.
+    const BINARY: bool = false;
     /// What it answers.
     type Output: Serialize + DeserializeOwned + JsonSchema + TS + Send + Sync + 'static;
 }
@@ -133,6 +135,8 @@ pub struct OperationSpec {
     pub rate: Rate,
     /// Whether it can be followed as a live query.
     pub live: bool,
+    /// Whether `bin` may stand in its input.
+    pub binary: bool,
     /// The input's JSON Schema, its definitions left in the generator.
     pub input_schema: fn(&mut SchemaGenerator) -> schemars::Schema,
     /// The output's JSON Schema, its definitions left in the generator.
@@ -150,6 +154,7 @@ impl OperationSpec {
             access: O::ACCESS,
             rate: O::RATE,
             live: O::LIVE,
+            binary: O::BINARY,
             input_schema: |generator| generator.subschema_for::<O>(),
             output_schema: |generator| generator.subschema_for::<O::Output>(),
             typescript: |types| types.operation::<O>(),

@@ -137,6 +137,8 @@ mod tests {
         ("artifact.list", "++++ff+uu"),
         ("artifact.aggregate", "++++ff+uu"),
         ("artifact.read", "++++ff+uu"),
+        ("artifact.create", "ffff+ffuu"),
+        ("artifact.append", "ffff+ffuu"),
         ("budget.get", "++++ff+uu"),
         ("budget.list", "++++ff+uu"),
         ("budget.aggregate", "++++ff+uu"),

@@ -92,6 +92,8 @@ impl Router {
             .read::<artifact::List>()
             .read::<artifact::Aggregate>()
             .handle(artifacts::read)
+            .handle(workers::create)
+            .handle(workers::extend)
             .read::<budget::Get>()
             .read::<budget::List>()
             .read::<budget::Aggregate>()

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use crewline_protocol::{event::RunEvent, value::ArtifactId};
 
 use super::{
@@ -135,7 +136,7 @@ impl Flow<'_> {
 fn artifact(stage: &Stage, task: &Task, output: &str) -> (Option<RunEvent>, Vec<RowChange>) {
     let Some(name) = &task.output_file else { return (None, Vec::new()) };
     let (id, at) = (stage.clock.id(ArtifactId::new), stage.now());
-    let row = ArtifactRow::text(&stage.run, fill(name, &stage.cx.inputs), output, id, at);
+    let row = ArtifactRow::made(&stage.run, fill(name, &stage.cx.inputs), None, Bytes::copy_from_slice(output.as_bytes()), id, at);
     let made = RunEvent::ArtifactCreated { at, artifact: Box::new(row.artifact()) };
     (Some(made), Commit::default().insert(&row).rows)
 }

@@ -8,7 +8,7 @@ use crewline_protocol::{
     value::{ApprovalId, encode},
 };
 
-use super::turn::{held, position};
+use super::turn::in_turn;
 use crate::{
     approvals::{ApprovalRow, Ask},
     apps::Schema,
@@ -26,26 +26,19 @@ const ROW_BYTES: usize = 192 << 10;
 pub async fn request(cx: Context, input: Request) -> Result<Answer<Approval>, Failure> {
     let (run_id, epoch) = (input.run_id, input.lease_epoch);
     let ask = ask(input)?;
-    let line = cx.services.lines.of(run_id);
-    let mut turn = line.turn.lock().await;
-    let _all_written = line.under_way.write().await;
-    let at = position(&cx, &mut turn, run_id, epoch).await?;
-    let (run, hold) = held(&cx.services.store, run_id, at).await?;
-    let now = cx.now();
-    let row = ApprovalRow::requested(&run, ask, cx.services.clock.id(ApprovalId::new), now);
-    let bytes = encode(&row.approval()).len();
-    if bytes > ROW_BYTES {
-        return Err(
-            Fault::new(FaultCode::TooLarge, format!("the question has {bytes} bytes; {ROW_BYTES} are the most: ask for less")).into()
-        );
-    }
-    let requested = RunEvent::ApprovalRequested { at: now, approval: Box::new(row.approval()) };
-    let commit = Commit::in_workspace(run.workspace_id).guard(hold.guard(at.seq)).insert(&row).append(run_id, &[requested]);
-    let done = cx.commit(commit, move |revision| Approval { revision, ..row.approval() }).await;
-    if done.is_err() {
-        *turn = None;
-    }
-    done
+    in_turn(&cx, run_id, epoch, async |run, hold, at| {
+        let now = cx.now();
+        let row = ApprovalRow::requested(run, ask, cx.services.clock.id(ApprovalId::new), now);
+        let bytes = encode(&row.approval()).len();
+        if bytes > ROW_BYTES {
+            let message = format!("the question has {bytes} bytes; {ROW_BYTES} are the most: ask for less");
+            return Err(Fault::new(FaultCode::TooLarge, message).into());
+        }
+        let requested = RunEvent::ApprovalRequested { at: now, approval: Box::new(row.approval()) };
+        let commit = Commit::in_workspace(run.workspace_id).guard(hold.guard(at.seq)).insert(&row).append(run_id, &[requested]);
+        cx.commit(commit, move |revision| Approval { revision, ..row.approval() }).await
+    })
+    .await
 }
 
 fn ask(input: Request) -> Result<Ask, Fault> {

@@ -10,7 +10,7 @@ use crewline_protocol::{
     value::RunId,
 };
 
-use super::turn::{held, position};
+use super::turn::in_turn;
 use crate::{
     approvals::ApprovalRow,
     context::{Answer, Context, Failure, Services, not_now},
@@ -30,7 +30,7 @@ use crate::{
 pub async fn finish(cx: Context, input: Finish) -> Result<Answer<Run>, Failure> {
     let Finish { run_id, lease_epoch, status, output, fault } = input;
     let end = end_of(status, output, fault, cx.services.settings.answer_bytes as usize)?;
-    in_turn(&cx, run_id, lease_epoch, async |run, hold, at| {
+    let_go(&cx, run_id, lease_epoch, async |run, hold, at| {
         if end == End::Cancelled && run.cancel_mode().is_none() {
             return Err(not_now("nobody asked for the run's end: finish it as failed, or give it back", run.run()).into());
         }
@@ -44,7 +44,7 @@ pub async fn finish(cx: Context, input: Finish) -> Result<Answer<Run>, Failure> 
 /// # Errors
 /// `lease_lost`; `conflict`, `state` where nothing is waited for.
 pub async fn park(cx: Context, input: Park) -> Result<Answer<Run>, Failure> {
-    in_turn(&cx, input.run_id, input.lease_epoch, async |run, hold, at| {
+    let_go(&cx, input.run_id, input.lease_epoch, async |run, hold, at| {
         let pending = Condition::In("status", vec![Status::Pending.to_value()]);
         let questions: Vec<ApprovalRow> = cx.services.store.select(&Select::by("run_id", run.id).and(pending)).await?;
         let r#for = match (run.pause_requested_at, questions.is_empty()) {
@@ -70,7 +70,7 @@ pub async fn park(cx: Context, input: Park) -> Result<Answer<Run>, Failure> {
 /// # Errors
 /// `lease_lost`.
 pub async fn release(cx: Context, input: Release) -> Result<Answer<Run>, Failure> {
-    in_turn(&cx, input.run_id, input.lease_epoch, async |run, hold, at| {
+    let_go(&cx, input.run_id, input.lease_epoch, async |run, hold, at| {
         let now = cx.now();
         let commit = ended(Commit::in_workspace(run.workspace_id).guard(hold.guard(at.seq)), hold);
         let taken = hold.taken(run, now);
@@ -104,34 +104,22 @@ pub(super) async fn end_by_server(services: &Services, hold: &Assignment, seq: i
     }
 }
 
-/// Changes a run that the worker holds when all that it appended before is written, so that its hold ends.
-async fn in_turn(
+/// Changes a run so that the worker's hold on it ends.
+async fn let_go(
     cx: &Context,
     run_id: RunId,
     epoch: i64,
     change: impl AsyncFnOnce(&RunRow, &Assignment, Position) -> Result<(Commit, RunRow), Failure>,
 ) -> Result<Answer<Run>, Failure> {
-    let Services { store, lines, hub, .. } = &*cx.services;
-    let line = lines.of(run_id);
-    let mut turn = line.turn.lock().await;
-    let _all_written = line.under_way.write().await;
-    let at = position(cx, &mut turn, run_id, epoch).await?;
-    let done = async {
-        let (run, hold) = held(store, run_id, at).await?;
-        let (commit, after) = change(&run, &hold, at).await?;
+    let done = in_turn(cx, run_id, epoch, async |run, hold, at| {
+        let (commit, after) = change(run, hold, at).await?;
         cx.commit(commit, move |revision| after.at(revision)).await
-    };
-    let done = done.await;
-    if !matches!(done, Err(Failure::Fault(_))) {
-        // It has changed, or it is not known how far: whoever comes next finds out.
-        *turn = None;
-    }
-    if done.is_ok() {
-        lines.forget(run_id);
-        // There is a place again, and maybe a run for it.
-        hub.run_queued();
-    }
-    done
+    });
+    let done = done.await?;
+    cx.services.lines.forget(run_id);
+    // There is a place again, and maybe a run for it.
+    cx.services.hub.run_queued();
+    Ok(done)
 }
 
 /// A run's end by its worker: the run's row, with all that belongs to an end.

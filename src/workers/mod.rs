@@ -2,6 +2,7 @@
 //! write is checked and fenced here, and stored as the engine's is.
 
 mod append;
+mod artifact;
 mod ask;
 mod end;
 mod register;
@@ -13,6 +14,7 @@ mod tests;
 mod turn;
 
 pub use append::append;
+pub use artifact::{create, extend};
 pub use ask::request;
 pub use end::{finish, park, release};
 pub use register::{drain, register};

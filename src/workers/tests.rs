@@ -8,6 +8,7 @@ mod written;
 
 use std::{future::Future, sync::Arc};
 
+use bytes::Bytes;
 use crewline_protocol::{
     event::{LogLevel, RunEvent, TextRole, WaitingFor},
     fault::{Fault, FaultCode, Reason},
@@ -16,13 +17,14 @@ use crewline_protocol::{
     operations::{
         api_key,
         approval::{Answer as Answering, Kind, Request, Verdict},
+        artifact::{self, ARTIFACT_BYTES},
         budget::{Period, Set},
         crew::{self, Executor},
         lease::{Held, HeldSince, Renew},
         run::{self, Appended, Budget, Cancel, Finish, Inputs, Outcome, Park, Release, Run, Start, Status, Steer},
         worker::{Drain, Register, Registered, ServedCrew, State},
     },
-    value::{MicroUsd, Offset, RunId},
+    value::{ArtifactId, MicroUsd, Offset, RunId},
 };
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -32,7 +34,7 @@ use crate::{
     access::Identity,
     approvals,
     apps::{App, Apps, Files},
-    auth, budgets,
+    artifacts, auth, budgets,
     clock::Clock,
     context::{Answer, Context, Failure, Services},
     control,
@@ -82,6 +84,7 @@ on_each_database! {
     given::labels_and_draining_keep_runs_from_workers,
     written::what_is_appended_twice_is_stored_once_and_a_hole_is_told,
     written::batches_that_are_under_way_together_are_stored_in_the_order_in_which_they_came,
+    written::a_run_makes_files_while_its_worker_holds_it,
     written::what_is_the_servers_to_write_is_refused_and_nothing_of_it_stored,
     losing::a_silent_worker_loses_its_run_and_stores_nothing_more,
     losing::a_run_that_is_lost_too_often_fails_and_says_why,

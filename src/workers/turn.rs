@@ -7,12 +7,38 @@ use crewline_protocol::{
 use serde_json::json;
 
 use crate::{
-    context::{Context, Failure},
+    context::{Answer, Context, Failure},
     leases::{Assignment, Written, lease_lost},
     lines::Position,
     runs::RunRow,
     store::{Select, Store, StoreError},
 };
+
+/// Does something with a run that the worker holds, when all that it appended before is written.
+///
+/// # Errors
+/// `lease_lost`, and what is done may fail by.
+pub(super) async fn in_turn<O>(
+    cx: &Context,
+    run: RunId,
+    epoch: i64,
+    act: impl AsyncFnOnce(&RunRow, &Assignment, Position) -> Result<Answer<O>, Failure>,
+) -> Result<Answer<O>, Failure> {
+    let line = cx.services.lines.of(run);
+    let mut turn = line.turn.lock().await;
+    let _all_written = line.under_way.write().await;
+    let at = position(cx, &mut turn, run, epoch).await?;
+    let done = async {
+        let (row, hold) = held(&cx.services.store, run, at).await?;
+        act(&row, &hold, at).await
+    };
+    let done = done.await;
+    if !matches!(done, Err(Failure::Fault(_))) {
+        // It has changed, or it is not known how far: whoever comes next finds out.
+        *turn = None;
+    }
+    done
+}
 
 /// Where a run stands that the worker on this connection holds. `known` is what is known of it, in whose turn this is asked.
 ///

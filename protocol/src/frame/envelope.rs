@@ -2,8 +2,9 @@
 
 use super::{Body, Malformed};
 use crate::{
+    OPERATIONS,
     pack::{self, Head},
-    scan::{Flaw, Rules, Scanner},
+    scan::{self, Flaw, Rule, Rules, Scanner},
 };
 
 /// A frame that is being read: the array's elements, one after another.
@@ -70,6 +71,18 @@ impl<'m, 'a> Envelope<'m, 'a> {
         let body = self.body()?;
         Ok(if is_map { body } else { Body { flaw: Some(Flaw::not_a_map()), ..body } })
     }
+    /// An operation's input. Few may hold `bin`: only where it was found is it asked whether this is one, and looked for other flaws.
+    #[inline]
+    pub(super) fn input(&mut self, operation: &str) -> Result<Body<'a>, Malformed> {
+        let input = self.map()?;
+        let flaw = match input.flaw {
+            Some(Flaw { rule: Rule::NoBinary, .. }) if takes_binary(operation) => {
+                scan::value(input.bytes, 1, Rules { binary: true, ..Rules::CLIENT })?
+            }
+            flaw => flaw,
+        };
+        Ok(Body { flaw, ..input })
+    }
     /// Options, which may be left out, or be `nil`.
     #[inline]
     pub(super) fn options(&mut self) -> Result<Option<Body<'a>>, Malformed> {
@@ -85,6 +98,10 @@ impl<'m, 'a> Envelope<'m, 'a> {
         }
         Ok(())
     }
+}
+
+fn takes_binary(operation: &str) -> bool {
+    OPERATIONS.iter().any(|spec| spec.binary && spec.name == operation)
 }
 
 /// A frame that is being written.

@@ -15,6 +15,7 @@ Generated from the protocol's types; do not edit. `cargo run -p crewline-protoco
 
 from __future__ import annotations
 
+import builtins
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, overload
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ impl Types {
 
     fn simple(&mut self, kind: &str, schema: &Value, name: &str) -> String {
         match kind {
+            // A field may be called as the type is.
+            "string" if schema["format"] == "binary" => "builtins.bytes".to_owned(),
             "string" => "str".to_owned(),
             "integer" => "int".to_owned(),
             "number" => "float".to_owned(),

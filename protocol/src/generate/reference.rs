@@ -204,6 +204,7 @@ fn written(schema: &Value) -> String {
     };
     let mut text = match kind.as_str() {
         Some("string") if schema["format"] == "uuid" => "id".into(),
+        Some("string") if schema["format"] == "binary" => "bytes".into(),
         Some("string") => "text".into(),
         Some("object") => "map".into(),
         Some("array") => format!("list of {}", written(&schema["items"])),

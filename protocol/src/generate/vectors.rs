@@ -279,6 +279,20 @@ fn leniency() -> Vec<Vector> {
             json!([[4, 1, {"bytes": {"$bin": "000102"}}]]),
             Then::Read,
         ),
+        vector(
+            "binary where an operation takes it",
+            Client,
+            "94 03 01 af 61727469666163742e637265617465 81 a5 6279746573 c403 000102",
+            json!([[3, 1, "artifact.create", {"bytes": {"$bin": "000102"}}]]),
+            Then::Read,
+        ),
+        vector(
+            "another flaw after binary that an operation takes",
+            Client,
+            "94 03 07 af 61727469666163742e637265617465 82 a5 6279746573 c403 000102 a4 6e616d65 a1 00",
+            json!([[3, 7, "artifact.create"]]),
+            Then::Invalid("name", "pattern"),
+        ),
         good(
             "keys that a body does not know",
             Client,

@@ -14,6 +14,10 @@ use crate::{
 
 /// The most bytes that one read gives.
 pub const READ_BYTES: u32 = 512 << 10;
+/// The most bytes that one request brings.
+pub const WRITE_BYTES: usize = 512 << 10;
+/// The most bytes that an artifact has.
+pub const ARTIFACT_BYTES: usize = 8 << 20;
 
 /// A file that a run made. Its bytes are read apart from its row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -78,7 +82,7 @@ pub struct Read {
 #[ts(rename = "ArtifactPart")]
 pub struct Part {
     /// The bytes.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "binary"))]
     #[ts(type = "Uint8Array")]
     pub bytes: Bytes,
 }
@@ -89,4 +93,80 @@ impl Operation for Read {
     const ACCESS: Access = Access::Viewer;
     const RATE: Rate = Rate::Read;
     type Output = Part;
+}
+
+/// Makes a file of a run that the worker holds. What is longer than one request may be is appended to it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ArtifactCreate")]
+#[ts(rename = "ArtifactCreate")]
+pub struct Create {
+    /// Which run.
+    #[garde(skip)]
+    pub run_id: RunId,
+    /// The epoch of the worker's lease.
+    #[garde(range(min = 1))]
+    #[ts(type = "number")]
+    pub lease_epoch: i64,
+    /// What it is called, as `report.md`.
+    #[garde(length(chars, min = 1, max = 200))]
+    pub name: String,
+    /// What it holds, as `text/markdown`; absent: what the ending of its name says.
+    #[garde(inner(length(bytes, min = 1, max = 200), ascii))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub media_type: Option<String>,
+    /// Its bytes, or the first of them.
+    #[garde(custom(not_too_many))]
+    #[schemars(with = "String", extend("format" = "binary"))]
+    #[ts(type = "Uint8Array")]
+    pub bytes: Bytes,
+}
+
+/// Adds bytes to the end of a file that a run made, which the worker holds.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ArtifactAppend")]
+#[ts(rename = "ArtifactAppend")]
+pub struct Append {
+    /// Which run.
+    #[garde(skip)]
+    pub run_id: RunId,
+    /// The epoch of the worker's lease.
+    #[garde(range(min = 1))]
+    #[ts(type = "number")]
+    pub lease_epoch: i64,
+    /// Which artifact.
+    #[garde(skip)]
+    pub id: ArtifactId,
+    /// The bytes.
+    #[garde(custom(not_too_many))]
+    #[schemars(with = "String", extend("format" = "binary"))]
+    #[ts(type = "Uint8Array")]
+    pub bytes: Bytes,
+}
+
+impl Operation for Create {
+    const NAME: &'static str = "artifact.create";
+    const KIND: Kind = Kind::Mutation;
+    const ACCESS: Access = Access::Worker;
+    const RATE: Rate = Rate::Lease;
+    const BINARY: bool = true;
+    type Output = Artifact;
+}
+impl Operation for Append {
+    const NAME: &'static str = "artifact.append";
+    const KIND: Kind = Kind::Mutation;
+    const ACCESS: Access = Access::Worker;
+    const RATE: Rate = Rate::Lease;
+    const BINARY: bool = true;
+    type Output = Artifact;
+}
+
+fn not_too_many(bytes: &Bytes, (): &()) -> garde::Result {
+    let given = bytes.len();
+    if given > WRITE_BYTES {
+        return Err(garde::Error::new(format!("has {given} bytes; {WRITE_BYTES} are the most in one request: append the rest")));
+    }
+    Ok(())
 }

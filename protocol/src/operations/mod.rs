@@ -101,6 +101,8 @@ pub static OPERATIONS: &[OperationSpec] = &[
     OperationSpec::of::<artifact::List>(),
     OperationSpec::of::<artifact::Aggregate>(),
     OperationSpec::of::<artifact::Read>(),
+    OperationSpec::of::<artifact::Create>(),
+    OperationSpec::of::<artifact::Append>(),
     OperationSpec::of::<budget::Get>(),
     OperationSpec::of::<budget::List>(),
     OperationSpec::of::<budget::Aggregate>(),

@@ -3,7 +3,7 @@
 use crewline_protocol::{
     Fault, FaultCode, Operation,
     frame::{Body, ClientFrame, Malformed, ServerFrame},
-    operations::{auth, run},
+    operations::{artifact, auth, run},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -138,6 +138,7 @@ fn invalid(frame: &ClientFrame<'_>) -> Option<Invalid> {
         run::Get::NAME => input.decode::<run::Get>().err(),
         run::List::NAME => input.decode::<run::List>().err(),
         run::Cancel::NAME => input.decode::<run::Cancel>().err(),
+        artifact::Create::NAME => input.decode::<artifact::Create>().err().filter(|_| input.flaw().is_some()),
         _ => None,
     };
     fault.map(|Fault { code, fields, .. }| {

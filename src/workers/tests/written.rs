@@ -109,3 +109,40 @@ pub(super) async fn time_that_is_used_up_ends_a_run(floor: Floor) {
     assert_eq!((row.status, row.fault.map(|fault| fault.0.code)), (Status::Failed, Some(FaultCode::OverQuota)));
     assert!(lost(&floor.append(&worker, run, 1, 1, vec![line("1")]).await.unwrap_err()));
 }
+
+pub(super) async fn a_run_makes_files_while_its_worker_holds_it(floor: Floor) {
+    let (worker, run) = floor.working().await;
+    let make = |epoch, name: &str, bytes: &[u8]| artifact::Create {
+        run_id: run,
+        lease_epoch: epoch,
+        name: name.into(),
+        media_type: None,
+        bytes: Bytes::copy_from_slice(bytes),
+    };
+    let add = |run_id, id, bytes: Vec<u8>| artifact::Append { run_id, lease_epoch: 1, id, bytes: bytes.into() };
+    floor.append(&worker, run, 1, 1, vec![line("before")]).await.unwrap();
+    let made = fault_of(super::create(floor.cx(&worker), make(1, "page.html", b"<p>")).await).unwrap();
+    assert_eq!((made.media_type.as_str(), made.size_bytes, made.run_id), ("text/html", 3, run));
+    floor.append(&worker, run, 1, 2, vec![line("after")]).await.unwrap();
+    assert_eq!(types(&floor.log(run).await), ["run.started", "log.written", "artifact.created", "log.written"]);
+
+    let longer = fault_of(super::extend(floor.cx(&worker), add(run, made.id, b"\xffx".to_vec())).await).unwrap();
+    assert_eq!(longer.size_bytes, 5);
+    assert!(longer.revision > made.revision);
+    let read = artifact::Read { id: made.id, offset: Some(2), limit: None };
+    assert_eq!(artifacts::read(floor.cx(&floor.ada), read).await.unwrap().output.bytes, Bytes::from_static(b">\xffx"));
+    let too_much = add(run, made.id, vec![0; ARTIFACT_BYTES - 4]);
+    assert_eq!(fault_of(super::extend(floor.cx(&worker), too_much).await).unwrap_err().code, FaultCode::TooLarge);
+    let unknown = add(run, floor.services.clock.id(ArtifactId::new), b"x".to_vec());
+    assert_eq!(fault_of(super::extend(floor.cx(&worker), unknown).await).unwrap_err().code, FaultCode::NotFound);
+
+    assert!(lost(&fault_of(super::create(floor.cx(&worker), make(2, "x", b"")).await).unwrap_err()));
+    assert!(lost(&fault_of(super::create(floor.cx(&floor.key), make(1, "x", b"")).await).unwrap_err()));
+    floor.finish(&worker, run, 1).await.unwrap();
+    assert!(lost(&fault_of(super::extend(floor.cx(&worker), add(run, made.id, b"late".to_vec())).await).unwrap_err()));
+    floor.round().await;
+    let other = floor.start("far").await;
+    floor.round().await;
+    let anothers = add(other, made.id, b"x".to_vec());
+    assert_eq!(fault_of(super::extend(floor.cx(&worker), anothers).await).unwrap_err().code, FaultCode::NotFound);
+}

@@ -5,6 +5,7 @@ Generated from the protocol's types; do not edit. `cargo run -p crewline-protoco
 
 from __future__ import annotations
 
+import builtins
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, overload
 
 if TYPE_CHECKING:
@@ -2076,7 +2077,35 @@ class ArtifactRead(TypedDict):
 class ArtifactPart(TypedDict):
     """A part of an artifact's bytes."""
 
-    bytes: str
+    bytes: builtins.bytes
+    """The bytes."""
+
+
+class ArtifactCreate(TypedDict):
+    """Makes a file of a run that the worker holds. What is longer than one request may be is appended to it."""
+
+    run_id: str
+    """Which run."""
+    lease_epoch: int
+    """The epoch of the worker's lease."""
+    name: str
+    """What it is called, as `report.md`."""
+    media_type: NotRequired[str | None]
+    """What it holds, as `text/markdown`; absent: what the ending of its name says."""
+    bytes: builtins.bytes
+    """Its bytes, or the first of them."""
+
+
+class ArtifactAppend(TypedDict):
+    """Adds bytes to the end of a file that a run made, which the worker holds."""
+
+    run_id: str
+    """Which run."""
+    lease_epoch: int
+    """The epoch of the worker's lease."""
+    id: str
+    """Which artifact."""
+    bytes: builtins.bytes
     """The bytes."""
 
 
@@ -2852,6 +2881,8 @@ KINDS: dict[str, Literal["read", "mutation", "idempotent"]] = {
     "artifact.list": "read",
     "artifact.aggregate": "read",
     "artifact.read": "read",
+    "artifact.create": "mutation",
+    "artifact.append": "mutation",
     "budget.get": "read",
     "budget.list": "read",
     "budget.aggregate": "read",
@@ -3110,6 +3141,12 @@ class Calls:
 
     @overload
     async def call(self, op: Literal["artifact.read"], input: ArtifactRead, *, key: str | None = None, timeout: float | None = None) -> ArtifactPart: ...
+
+    @overload
+    async def call(self, op: Literal["artifact.create"], input: ArtifactCreate, *, key: str | None = None, timeout: float | None = None) -> Artifact: ...
+
+    @overload
+    async def call(self, op: Literal["artifact.append"], input: ArtifactAppend, *, key: str | None = None, timeout: float | None = None) -> Artifact: ...
 
     @overload
     async def call(self, op: Literal["budget.get"], input: BudgetGet, *, key: str | None = None, timeout: float | None = None) -> Budget: ...

@@ -23,6 +23,7 @@ class Recorded:
     end: dict[str, Any] | None = None
     status: int = 0
     asked: list[dict[str, Any]] = field(default_factory=list)
+    kept: dict[str, bytes] = field(default_factory=dict)
 
     def of(self, *kinds: str) -> list[dict[str, Any]]:
         """The events of these types."""
@@ -76,6 +77,9 @@ class Recorder:
                     await say(message["event"])
                 elif message["op"] == "ask":
                     self._ask(recorded, message, answers, child)
+                elif message["op"] == "keep":
+                    recorded.kept[message["name"]] = message["content"]
+                    child.line.send({"op": "answer", "n": message["n"]})
                 else:
                     recorded.end = {name: value for name, value in message.items() if name != "op"}
 

@@ -23,7 +23,21 @@ def in_script(run: Run) -> Iterator[str]:
     yield f"Hello {run.inputs['name']}"
 
 
-for name in ("hello", "floods", "raises", "crashes", "binary", "ticks", "busy", "blocked", "speaks", "refuses", "prints_a_lot"):
+for name in (
+    "hello",
+    "keeps",
+    "keeps_too_much",
+    "floods",
+    "raises",
+    "crashes",
+    "binary",
+    "ticks",
+    "busy",
+    "blocked",
+    "speaks",
+    "refuses",
+    "prints_a_lot",
+):
     worker.agent(name, f"my_project.agents:{name}")
 worker.agent("missing", "my_project.fails_to_import:agent")
 if os.environ.get("CREWS"):

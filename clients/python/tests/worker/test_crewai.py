@@ -66,6 +66,12 @@ async def test_every_model_call_tells_its_tokens_and_no_cost(recorder: Recorder,
     assert all(one["input_tokens"] > 0 and one["output_tokens"] > 0 and one["cost_microusd"] == 0 for one in used)
 
 
+async def test_an_output_that_is_a_file_is_kept_with_the_run(recorder: Recorder) -> None:
+    recorded = await recorder.run("crew", "my_project.crew:filed", INPUTS)
+    assert recorded.end is not None and recorded.end["status"] == "succeeded", recorded
+    assert recorded.kept == {"Rust.md": b"Rust streams well"}
+
+
 async def test_inputs_that_a_crew_misses_are_named(recorder: Recorder) -> None:
     recorded = await recorder.run("crew", RESEARCH, {"topic": "Rust"})
     assert recorded.end is not None and recorded.end["status"] == "failed"

@@ -220,6 +220,23 @@ async def test_a_crew_that_floods_is_held_back_and_nothing_is_lost(place: Place)
     assert text(log) == "".join(f"w{number} " for number in range(20000))
 
 
+async def test_files_that_a_run_makes_are_kept_and_read(place: Place) -> None:
+    await place.worker()
+    run, log = await place.person.ended(await place.person.start("keeps"))
+    assert run["status"] == "succeeded" and "was not kept" in run["output"] and "name" in run["output"], run["fault"]
+    told = [event["artifact"] for event in log if event["type"] == "artifact.created"]
+    assert [(made["name"], made["media_type"]) for made in told] == [("words.md", "text/markdown"), ("much.bin", "application/x-much")]
+    read, kept = place.person.call, {}
+    for made in told:
+        row = await read("artifact.get", {"id": made["id"]})
+        kept[made["name"]] = content = bytearray()
+        while len(content) < row["size_bytes"]:
+            content += (await read("artifact.read", {"id": made["id"], "offset": len(content)}))["bytes"]
+    assert kept == {"words.md": "# żółć".encode(), "much.bin": bytes(range(256)) * 5000}
+    run, _ = await place.person.ended(await place.person.start("keeps_too_much"))
+    assert run["fault"]["code"] == "too_large" and "huge.bin" in run["fault"]["message"]
+
+
 # People.
 
 

@@ -24,6 +24,8 @@ log = logging.getLogger("crewline.worker")
 HEARD = ["run.cancel_requested", "run.pause_requested", "run.resumed", "steer.received", "approval.answered"]
 #: Faults after which the same request may go through.
 PASSING = {"unavailable", "internal", "timeout", "rate_limited", "too_many", "disconnected"}
+#: What one request brings of a file.
+PART_BYTES = 512 << 10
 #: What a run's output may have: more is cut.
 OUTPUT_BYTES = 32_000
 
@@ -167,7 +169,7 @@ class Assignment:
         while (told := await child.line.receive()) is not None:
             if told["op"] == "event":
                 await self.window.add(told["event"])
-            elif told["op"] == "ask":
+            elif told["op"] in ("ask", "keep"):
                 self._asks.append((self.window.last, told))
                 self._wake.set()
             else:
@@ -244,7 +246,8 @@ class Assignment:
     async def _send_all(self) -> None:
         while not self.lost:
             if self._asks and self.window.stored >= self._asks[0][0]:
-                await self._ask(self._asks.popleft()[1])
+                told = self._asks.popleft()[1]
+                await (self._ask(told) if told["op"] == "ask" else self._keep(told))
             elif (batch := self.window.batch()) is not None:
                 await self._append(*batch)
             elif self._ending is not None and not self._asks:
@@ -299,6 +302,21 @@ class Assignment:
         answered = self._answered.pop(row["id"], None)
         if answered is not None:
             self._answer(answered)
+
+    async def _keep(self, told: dict[str, Any]) -> None:
+        name, media_type, content = told["name"], told["media_type"], memoryview(told["content"])
+        parts = [bytes(content[at : at + PART_BYTES]) for at in range(0, len(content), PART_BYTES)] or [b""]
+        named = {"name": name} if media_type is None else {"name": name, "media_type": media_type}
+        try:
+            row = await self._call("artifact.create", {**self.held, **named, "bytes": parts[0]}, key=True)
+            for part in parts[1:]:
+                await self._call("artifact.append", {**self.held, "id": row["id"], "bytes": part}, key=True)
+        except Refused as refused:
+            if refused.code == "lease_lost":
+                raise
+            self._tell({"op": "answer", "n": told["n"], "fault": refused.fault})
+            return
+        self._tell({"op": "answer", "n": told["n"]})
 
     async def _finish(self, ending: dict[str, Any]) -> None:
         if ending["status"] == "parked":

@@ -17,6 +17,8 @@ from .values import json_value, text
 #: What a question may have: more is cut.
 TITLE_CHARS = 500
 BODY_BYTES = 60 << 10
+#: What the server keeps of one file.
+ARTIFACT_BYTES = 8 << 20
 
 Kind = Literal["review", "input", "tool"]
 
@@ -232,9 +234,8 @@ class RunBase:
         asked["title"] = asked["title"][:TITLE_CHARS]
         asked["body"] = text(asked["body"], BODY_BYTES)
         bound = approval_hash(asked)
+        number = self._next_number()
         with self._changed:
-            self._asked += 1
-            number = self._asked
             known = next((row for row in self._answered if approval_hash(row) == bound), None)
             if known is not None:
                 self._answered.remove(known)
@@ -254,6 +255,25 @@ class RunBase:
         if "fault" in told:
             raise RunEnded(told["fault"]["code"], f'the question "{asked["title"]}" was refused: {told["fault"]["message"]}')
         return self._judged(told["approval"], bound)
+
+    def keep(self, name: str, content: str | bytes, media_type: str | None = None) -> None:
+        """Keeps a file of the run, and returns when the server has it; raises `RunFailed` with the fault when it was refused."""
+        data = text(content, ARTIFACT_BYTES + 1).encode() if isinstance(content, str) else bytes(content)
+        if len(data) > ARTIFACT_BYTES:
+            raise RunFailed("too_large", f'the file "{name}" was not kept: it has more than {ARTIFACT_BYTES} bytes')
+        number = self._next_number()
+        self._send({"op": "keep", "n": number, "name": text(name), "media_type": media_type, "content": data})
+        with self._changed:
+            self._changed.wait_for(lambda: number in self._answers or self._cancelled)
+            self.check()
+            told = self._answers.pop(number)
+        if "fault" in told:
+            raise RunFailed(told["fault"]["code"], f'the file "{name}" was not kept: {told["fault"]["message"]}')
+
+    def _next_number(self) -> int:
+        with self._lock:
+            self._asked += 1
+            return self._asked
 
     def _judged(self, row: dict[str, Any], bound: str) -> Answer:
         if approval_hash(row) != bound:
@@ -290,6 +310,10 @@ class Run(RunBase):
         self.end_text()
         return self.question(self._review(key, title, body, schema, roles, expires_in, on_expire))
 
+    def artifact(self, name: str, content: str | bytes, media_type: str | None = None) -> None:
+        """Keeps a file of the run, of up to 8 MiB, for who looks at it; without a media type, the ending of its name tells it."""
+        self.keep(name, content, media_type)
+
     def once(self, name: str, work: Callable[[], Any]) -> str:
         """Does a piece of work once over all attempts, as a task of its own; gives its output as text."""
         begun = _Piece(self, name)
@@ -315,6 +339,10 @@ class AsyncRun(RunBase):
         """Asks people. Equal to `"approve"` or `"reject"`; with a JSON `schema` to `"answer"`, whose value is in `value`."""
         self.end_text()
         return await asyncio.to_thread(self.question, self._review(key, title, body, schema, roles, expires_in, on_expire))
+
+    async def artifact(self, name: str, content: str | bytes, media_type: str | None = None) -> None:
+        """Keeps a file of the run, of up to 8 MiB, for who looks at it; without a media type, the ending of its name tells it."""
+        await asyncio.to_thread(self.keep, name, content, media_type)
 
     async def once(self, name: str, work: Callable[[], Any | Awaitable[Any]]) -> str:
         """Does a piece of work once over all attempts, as a task of its own; gives its output as text."""

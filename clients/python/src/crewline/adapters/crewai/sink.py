@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...worker import events
-from ...worker.run import RunBase
+from ...worker.run import RunBase, RunFailed
 
 #: CrewAI's tools by which an agent hands work to another, and what the run calls them and their work.
 COWORKERS = {"delegate_work_to_coworker": ("coworker.delegate", "delegated"), "ask_question_to_coworker": ("coworker.ask", "asked")}
@@ -179,6 +179,8 @@ class Sink:
         task = self._tasks.get(event.task_id)
         if task is None:
             return
+        if getattr(source, "output_file", None):
+            self._keep(str(source.output_file), event.output.raw)
         self.run.emit(events.task_finished(task.id, event.output.raw))
         if task.place is not None:
             self._finished += 1
@@ -188,6 +190,13 @@ class Sink:
         task = self._tasks.get(event.task_id)
         if task is not None:
             self.run.emit(events.task_failed(task.id, events.fault("internal", event.error)))
+
+    def _keep(self, name: str, output: str) -> None:
+        try:
+            self.run.keep(name, output)
+        except RunFailed as failed:
+            # The task is done, and CrewAI has written the file where the worker is.
+            self.run.log(str(failed), "warn")
 
     def _report(self, message: str) -> None:
         self.run.progress(self._finished / max(1, len(self.crew.tasks)), message)

@@ -152,3 +152,19 @@ def ticks(run: Run) -> str:
         number += 1
         run.log(f"tick {number}", who=os.environ["WHO"], attempt=run.attempt)
         time.sleep(0.02)
+
+
+def keeps(run: Run) -> str:
+    """Keeps files: one of words, one that takes three requests, and one that is refused."""
+    run.artifact("words.md", "# żółć")
+    run.artifact("much.bin", bytes(range(256)) * 5000, media_type="application/x-much")
+    try:
+        run.artifact("", "x")
+    except RunFailed as failed:
+        return str(failed)
+    return "kept"
+
+
+async def keeps_too_much(run: AsyncRun) -> str:
+    await run.artifact("huge.bin", b"x" * ((8 << 20) + 1))
+    return "kept"

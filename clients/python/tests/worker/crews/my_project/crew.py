@@ -9,6 +9,8 @@ from crewai import LLM, Agent, Crew, Process, Task
 from crewai.project import CrewBase, agent, crew, task, tool
 from crewai.tools import tool as as_tool
 
+from crewline.worker.run import storage
+
 
 @as_tool("lookup")
 def lookup_tool(query: str) -> str:
@@ -59,3 +61,11 @@ class ResearchCrew:
     @crew
     def crew(self) -> Crew:
         return Crew(agents=self.agents, tasks=self.tasks, process=Process.sequential, verbose=True)
+
+
+def filed() -> Crew:
+    """The same, with a task whose output is a file."""
+    os.chdir(storage())
+    made: Crew = ResearchCrew().crew()
+    made.tasks[1].output_file = "{topic}.md"
+    return made
