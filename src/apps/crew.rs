@@ -123,7 +123,7 @@ pub(super) fn read_all(files: &Files, collections: &BTreeMap<String, Collection>
 fn read(files: &Files, name: &str, collections: &BTreeMap<String, Collection>, problems: &mut Vec<Problem>) -> Option<Crew> {
     let path = |file: &str| format!("crews/{name}/{file}");
     let (crew_path, agents_path, tasks_path) = (path("crew.yaml"), path("agents.yaml"), path("tasks.yaml"));
-    let mut crew: CrewFile = yaml::required(files, &crew_path, problems)?;
+    let mut crew: CrewFile = yaml::required_strictly(files, &crew_path, problems)?;
     let (listed, written) = tasks::listed(std::mem::take(&mut crew.tasks));
     // CrewAI's declarative definition has all of it in one file.
     let (agents, agents_path) = match crew.agents.take() {
@@ -144,7 +144,7 @@ fn read(files: &Files, name: &str, collections: &BTreeMap<String, Collection>, p
     let process = process::read(&crew, &agents, &mut remarks);
     let grants = Grants::read(&crew, &process, &agents, collections, &mut remarks);
     let (input_schema, inputs, mut declared) = inputs(&crew, &mut remarks);
-    let default_inputs = default_inputs(&crew, &mut remarks);
+    let default_inputs = default_inputs(&crew, inputs.as_ref(), &mut remarks);
     declared.extend(default_inputs.keys().cloned());
     if crew.input_schema.is_none() && (agents_path == crew_path || tasks_path == crew_path) {
         // A definition declares no inputs: what its texts name it is given.
@@ -230,12 +230,24 @@ fn inputs(crew: &CrewFile, remarks: &mut Remarks<'_>) -> (Value, Option<Schema>,
     (schema, validator.ok(), declared)
 }
 
-fn default_inputs(crew: &CrewFile, remarks: &mut Remarks<'_>) -> Inputs {
-    match crew.inputs.as_ref().map(|inputs| (inputs.value(), inputs.at)) {
-        None | Some((Value::Null, _)) => Inputs::new(),
-        Some((Value::Object(inputs), _)) => inputs,
-        Some((_, at)) => {
-            remarks.at(at, "`inputs` is a map of names and values");
+/// What a run is given that names no others: values that the schema takes, whatever else it asks for.
+fn default_inputs(crew: &CrewFile, schema: Option<&Schema>, remarks: &mut Remarks<'_>) -> Inputs {
+    let Some(tree) = &crew.inputs else { return Inputs::new() };
+    match tree.value() {
+        Value::Null => Inputs::new(),
+        Value::Object(inputs) => {
+            let inputs = Value::Object(inputs);
+            for (fault, pointer) in schema.into_iter().flat_map(|schema| schema.faults(&inputs, "inputs")) {
+                let of_a_default = inputs.pointer(&pointer).is_some_and(|_| !pointer.is_empty());
+                if of_a_default {
+                    remarks.at(tree.pointed(&pointer), format_args!("`{}` does not fit `input_schema`: {}", fault.path, fault.message));
+                }
+            }
+            let Value::Object(inputs) = inputs else { return Inputs::new() };
+            inputs
+        }
+        _ => {
+            remarks.at(tree.at, "`inputs` is a map of names and values");
             Inputs::new()
         }
     }

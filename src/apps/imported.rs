@@ -66,12 +66,24 @@ pub fn overlaid<'a>(app: &App, crews: impl IntoIterator<Item = (&'a str, &'a Fil
     App::from_files(files)
 }
 
-/// The same, without those that do not go with the app as it is now.
+/// The same, without those that do not go with the app as it is now, each of which is told.
 pub(super) fn overlaid_where_sound(app: &App, crews: &[CrewRow]) -> Option<App> {
-    let all = |crews: &[&CrewRow]| overlaid(app, crews.iter().map(|crew| (crew.name.as_str(), &crew.files.0))).ok();
-    let crews: Vec<&CrewRow> = crews.iter().filter(|crew| !app.crews.contains_key(&crew.name)).collect();
-    all(&crews).or_else(|| {
-        let sound: Vec<&CrewRow> = crews.into_iter().filter(|crew| all(&[crew]).is_some()).collect();
-        all(&sound)
+    let all = |crews: &[&CrewRow]| overlaid(app, crews.iter().map(|crew| (crew.name.as_str(), &crew.files.0)));
+    let left_out = |crew: &CrewRow, why: &dyn std::fmt::Display| {
+        let CrewRow { workspace_id: workspace, name: crew, .. } = crew;
+        tracing::warn!(%workspace, crew, %why, "an imported crew does not go with the app that is served, and is left out until it does");
+    };
+    let (taken, crews): (Vec<&CrewRow>, Vec<&CrewRow>) = crews.iter().partition(|crew| app.crews.contains_key(&crew.name));
+    taken.into_iter().for_each(|crew| left_out(crew, &"the app has a crew of this name"));
+    all(&crews).ok().or_else(|| {
+        let goes = |crew: &&CrewRow| match all(&[*crew]) {
+            Ok(_) => true,
+            Err(problems) => {
+                left_out(crew, &problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+                false
+            }
+        };
+        let sound: Vec<&CrewRow> = crews.into_iter().filter(goes).collect();
+        all(&sound).ok()
     })
 }

@@ -72,13 +72,22 @@ pub(super) struct MoveFields {
     pub(super) roles: Option<Vec<Spanned<String>>>,
 }
 
-/// Reads a file that must be there.
+/// Reads a file that must be there, as [`parse`] does.
 pub(super) fn required<T: DeserializeOwned>(files: &Files, file: &str, problems: &mut Vec<Problem>) -> Option<T> {
-    let Some(text) = files.get(file) else {
+    parse(file, there(files, file, problems)?, problems)
+}
+
+/// Reads a file that must be there, as [`parse_strictly`] does.
+pub(super) fn required_strictly<T: DeserializeOwned>(files: &Files, file: &str, problems: &mut Vec<Problem>) -> Option<T> {
+    parse_strictly(file, there(files, file, problems)?, problems)
+}
+
+fn there<'a>(files: &'a Files, file: &str, problems: &mut Vec<Problem>) -> Option<&'a str> {
+    let text = files.get(file);
+    if text.is_none() {
         problems.push(Problem::at(file, 1, 1, "the file is missing"));
-        return None;
-    };
-    parse(file, text, problems)
+    }
+    text.map(String::as_str)
 }
 
 /// Reads a file's text.

@@ -149,10 +149,15 @@ async fn execute(talk: &mut Talk<'_>, opening: &[Message], duty: &Duty<'_>, trie
     let mut messages = opening.to_vec();
     loop {
         match talk.execute(&mut messages, duty.output_schema).await {
-            Err(Stopped::Failed(fault)) if tries.0 > 0 && fault.code != FaultCode::Timeout => tries.0 -= 1,
+            Err(Stopped::Failed(fault)) if tries.0 > 0 && may_pass(fault.code) => tries.0 -= 1,
             done => return done,
         }
     }
+}
+
+/// Whether what failed may go well another time.
+fn may_pass(code: FaultCode) -> bool {
+    matches!(code, FaultCode::Unavailable | FaultCode::Internal)
 }
 
 #[cfg(test)]

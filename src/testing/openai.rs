@@ -18,6 +18,8 @@ use tokio::{
 pub(crate) enum Reply {
     /// These words, piece by piece, and figures.
     Say(Vec<&'static str>),
+    /// These words, and no figures.
+    SayUncounted(&'static str),
     /// Calls of tools, by name and JSON text.
     Call(Vec<(&'static str, &'static str)>),
     /// This status, with these headers and this body.
@@ -127,6 +129,12 @@ async fn serve(mut socket: TcpStream, kept: &Kept) -> std::io::Result<()> {
                 event(&mut socket, &delta(&json!({"tool_calls": [{"index": index, "function": {"arguments": rest}}]}), None)).await?;
             }
             event(&mut socket, &delta(&json!({}), Some("tool_calls"))).await?;
+        }
+        Reply::SayUncounted(words) => {
+            event(&mut socket, &delta(&json!({"content": words}), None)).await?;
+            event(&mut socket, &delta(&json!({}), Some("stop"))).await?;
+            chunk(&mut socket, "data: [DONE]\n\n").await?;
+            return socket.write_all(b"0\r\n\r\n").await;
         }
         Reply::CutAfter(word) => {
             event(&mut socket, &delta(&json!({"content": word}), None)).await?;

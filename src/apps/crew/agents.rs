@@ -57,6 +57,11 @@ pub(super) fn read(name: &str, fields: AgentFields, crew: &CrewWide<'_>, remarks
     for text in [&fields.role, &fields.goal, &fields.backstory] {
         remarks.undeclared(text, crew.declared);
     }
+    for (field, text) in [("role", &fields.role), ("goal", &fields.goal)] {
+        if text.value.trim().is_empty() {
+            remarks.at(text.referenced, format_args!("agent `{name}` has no {field}: write `{field}`"));
+        }
+    }
     let manages = crew.process.manager() == Some(name);
     let tools = match &fields.tools {
         Some(tools) if manages && !tools.is_empty() => {

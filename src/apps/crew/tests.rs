@@ -249,6 +249,8 @@ fn other_mistakes_are_told_where_they_stand() {
     for (file, text, expected) in [
         ("crew", "max_rpm: 0\n", "crew.yaml:6:10: `max_rpm` is 1 or more"),
         ("crew", "on_busy: wait\n", "crew.yaml:6:10: `on_busy` can't be `wait`: write `reject`, `queue` or `steer`"),
+        ("crew", "inputs: {topic: 7}\n", "crew.yaml:6:17: `inputs.topic` does not fit `input_schema`: the value is not of type"),
+        ("crew", "cache: yes\n", "crew.yaml:6:8: "),
         ("crew", "executor: cloud\n", "crew.yaml:6:11: executor `cloud` is unknown: write `engine` or `worker`"),
         ("crew", "budget: {tokens: 0}\n", "crew.yaml:6:18: `tokens` is 1 or more"),
         ("crew", "budget: {cost_microusd: -1}\n", "crew.yaml:6:25: `cost_microusd` is 1 or more"),
@@ -257,6 +259,8 @@ fn other_mistakes_are_told_where_they_stand() {
         ("crew", "approvals: {content.analyze: {roles: []}}\n", "crew.yaml:6:13: `roles` is empty, so that nobody could answer"),
         ("crew", "approvals: {content.analyze: {on_expire: approve}}\n", "crew.yaml:6:42: `on_expire` can't be `approve`"),
         ("crew", "approvals: {content.analyze: {when: {field: a}}}\n", "crew.yaml:6:37: without a test: beside `field` stands one of"),
+        ("agents", "x: {role: ' ', goal: g, backstory: b}\n", "agents.yaml:4:11: agent `x` has no role"),
+        ("agents", "x: {role: r, goal: '', backstory: b}\n", "agents.yaml:4:20: agent `x` has no goal"),
         ("agents", "x: {role: r, goal: g, backstory: b, max_iter: 0}\n", "agents.yaml:4:47: `max_iter` is 1 or more"),
         ("agents", "x: {role: r, goal: g, backstory: b, max_execution_time: 0}\n", "agents.yaml:4:57: `max_execution_time` is 1 or more"),
         ("agents", "x: {role: r, goal: g, backstory: b, llm: [a]}\n", "agents.yaml:4:42: this is no model: write its name"),

@@ -6,6 +6,7 @@ use async_stream::try_stream;
 use crewline_protocol::{
     event::{TextRole, Usage},
     fault::Fault,
+    value::encode,
 };
 use futures::{StreamExt, stream::BoxStream};
 use genai::{
@@ -61,6 +62,9 @@ pub(super) fn client() -> Result<reqwest::Client, String> {
 /// Bytes of calls' parts in one answer, some of which repeat what came before: an answer without end is not kept in memory until its end.
 const CALLS_BYTES: usize = 16 << 20;
 
+/// Bytes of text that make about a token, where the provider does not say how many there were.
+const BYTES_A_TOKEN: usize = 4;
+
 impl Provider {
     pub(super) fn new(llm: &str, target: Target, settings: &Settings, client: reqwest::Client) -> Self {
         let named = |name: &str| settings.model_prices.get(name).copied();
@@ -82,13 +86,13 @@ impl Model for Provider {
             let key = asking.target.key()?;
             let mut tried = 0;
             loop {
-                let (mut said, mut called_bytes) = (false, 0);
+                let (mut said_bytes, mut called_bytes) = (0, 0);
                 let failed = match asking.ask(&request, &names, key.as_ref()).await {
                     Err(broken) => broken,
                     Ok(mut answer) => loop {
                         match asking.next(&mut answer, key.as_ref()).await {
                             Ok(Heard::Words(role, text)) => {
-                                said = true;
+                                said_bytes += text.len();
                                 yield Chunk::Text(role, text);
                             }
                             Ok(Heard::Nothing) => {}
@@ -99,10 +103,12 @@ impl Model for Provider {
                                 }
                             }
                             Ok(Heard::End(end)) => {
+                                let mut made_bytes = said_bytes;
                                 for call in end.captured_tool_calls().into_iter().flatten() {
+                                    made_bytes += encode(&call.fn_arguments).len();
                                     yield Chunk::Call { tool: names.ours(&call.fn_name), input: arguments(call) };
                                 }
-                                yield Chunk::Usage(asking.usage(&end));
+                                yield Chunk::Usage(asking.usage(&request, made_bytes, &end));
                                 return;
                             }
                             Err(broken) => break broken,
@@ -110,7 +116,7 @@ impl Model for Provider {
                     },
                 };
                 // Words that were heard can't be taken back: whoever asked decides whether the task begins anew.
-                let wait = if said { None } else { failed.wait(tried, asking.retries, rand::random()) };
+                let wait = if said_bytes > 0 { None } else { failed.wait(tried, asking.retries, rand::random()) };
                 let Some(wait) = wait else { Err(failed.fault)?; return };
                 tracing::info!(provider = asking.target.provider, tried, wait_ms = wait.as_millis(), reason = %failed.fault.message, "a model is asked again");
                 sleep(wait).await;
@@ -165,12 +171,26 @@ impl Asking {
         }
     }
 
-    fn usage(&self, end: &StreamEnd) -> Usage {
+    /// What a call took. A provider that does not say is taken to have used what the text is about: a budget bounds it, too.
+    fn usage(&self, request: &Request, made_bytes: usize, end: &StreamEnd) -> Usage {
         let count = |tokens: Option<i32>| tokens.and_then(|tokens| u64::try_from(tokens).ok()).unwrap_or(0);
-        let (input, output) =
-            end.captured_usage.as_ref().map_or((0, 0), |usage| (count(usage.prompt_tokens), count(usage.completion_tokens)));
+        let told = end.captured_usage.as_ref().map(|usage| (count(usage.prompt_tokens), count(usage.completion_tokens)));
+        let about = |bytes: usize| bytes.div_ceil(BYTES_A_TOKEN) as u64;
+        let (input, output) = told.filter(|told| *told != (0, 0)).unwrap_or_else(|| (about(bytes(request)), about(made_bytes)));
         priced(input, output, self.price)
     }
+}
+
+/// Bytes of what a model is asked.
+fn bytes(request: &Request) -> usize {
+    let messages = request.messages.iter().map(|message| match message {
+        Message::System(text) | Message::User(text) | Message::Tool { result: text, .. } => text.len(),
+        Message::Assistant { text, calls } => {
+            text.len() + calls.iter().map(|(_, tool, input)| tool.len() + encode(input).len()).sum::<usize>()
+        }
+    });
+    let tools = request.tools.iter().map(|tool| tool.name.len() + tool.description.len() + encode(&tool.input_schema).len());
+    messages.sum::<usize>() + tools.sum::<usize>()
 }
 
 fn options(request: &Request) -> ChatOptions {

@@ -34,7 +34,7 @@ impl Broken {
             StatusCode::NOT_FOUND => {
                 format!("`{provider}` does not know this model, or its address is wrong ({status}){}", words(body, key))
             }
-            _ if busy => format!("`{provider}` does not answer now ({status})"),
+            _ if busy => format!("`{provider}` does not answer now ({status}){}", words(body, key)),
             _ => format!("`{provider}` refused the request ({status}){}", words(body, key)),
         };
         let code = if busy { FaultCode::Unavailable } else { FaultCode::Invalid };

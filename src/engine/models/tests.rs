@@ -77,6 +77,14 @@ async fn words_come_as_they_are_made_and_figures_at_the_end() {
 }
 
 #[tokio::test]
+async fn a_model_that_gives_no_figures_is_taken_to_have_used_a_token_for_four_bytes() {
+    let server = OpenAi::start([Reply::SayUncounted("Good day.")]).await;
+    let chunks = answer(&settings(&server, "0"), None, request(vec![Message::User("Say good day, now.".into())], Vec::new())).await;
+    let Some(Ok(Chunk::Usage(usage))) = chunks.last() else { panic!("{chunks:?}") };
+    assert_eq!((usage.input_tokens, usage.output_tokens), (5, 3));
+}
+
+#[tokio::test]
 async fn tools_are_offered_under_names_that_providers_take_and_called_by_ours() {
     let server =
         OpenAi::start([Reply::Call(vec![("content_analyze", r#"{"text": "a"}"#), ("unknown", "{"), ("content_analyze_2", "")])]).await;
@@ -112,6 +120,7 @@ async fn who_is_busy_or_broken_is_asked_again_and_who_refuses_is_not() {
     let fault = chunks[0].clone().unwrap_err();
     assert_eq!((fault.code, server.asked().len()), (FaultCode::Unavailable, 2));
     assert!(fault.message.contains("`openai` does not answer now (503"), "{fault:?}");
+    assert!(fault.message.ends_with(": slow down"), "{fault:?}");
 
     for (status, says) in [(401, "refused the key"), (404, "does not know this model"), (400, "too many tokens")] {
         let body = json!({"error": {"message": format!("too many tokens for {KEY}")}}).to_string();
