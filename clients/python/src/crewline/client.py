@@ -9,7 +9,7 @@ from typing import Any
 
 from . import wire
 from .auth import Auth, Key
-from .connection import Connection, frames_of, is_complete
+from .connection import Connection, frames_of, is_complete_or_again
 from .keys import new_key
 from .live import changed
 from .presence import Presence
@@ -77,7 +77,7 @@ class Client(Calls):
     async def live(self, op: str, input: dict[str, Any]) -> AsyncGenerator[Any, None]:
         """A read that stays true: its answer, and the whole answer again whenever it has changed; after a lost connection only what changed
         meanwhile is sent. Raises `Refused` where it may not be read, or not any more."""
-        value, at, epoch = None, None, None
+        value, at, epoch, begun, tries = None, None, None, False, 0
         while True:
             session = await self._connection.current()
             if epoch != session.welcome["epoch"]:
@@ -100,10 +100,13 @@ class Client(Calls):
                         if not changes:
                             continue
                     elif frame[0] == wire.ENDED:
-                        if is_complete(frame):
+                        if await is_complete_or_again(frame, session, begun, tries):
                             return
+                        tries += 1
                         break
                     else:
+                        if frame[0] == wire.SUBSCRIBED:
+                            begun, tries = True, 0
                         continue
                     yield value
 

@@ -25,6 +25,8 @@ OPEN_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
 MESSAGE_BYTES = 2 << 20
 FIRST_MS, MOST_MS = 250, 15_000
+#: How long a request is tried that the server can't do just then.
+PATIENCE_SECONDS = 60.0
 
 
 class Connection:
@@ -50,19 +52,26 @@ class Connection:
             return self._number
 
     async def request(self, op: str, body: dict[str, Any], options: dict[str, Any] | None = None) -> Any:
-        """Asks, and after a new connection again. Raises `Refused` and `Gone`."""
+        """Asks; after a new connection again, and where the server could not do it just then. Raises `Refused` and `Gone`."""
+        tries, until = 0, time.monotonic() + PATIENCE_SECONDS
         while True:
             session = await self.current()
             try:
                 return await session.request(op, body, options)
             except Lost:
                 continue
+            except Refused as refused:
+                pause = refused.pause(tries)
+                if pause is None or time.monotonic() + pause > until:
+                    raise
+                tries += 1
+                await asyncio.sleep(pause)
 
     async def follow(self, run_id: str, after: int = 0, only: list[str] | None = None) -> AsyncGenerator[tuple[int, list[dict[str, Any]]], None]:
         """A run's events with offsets above `after`, of these types or of all, each time up to an offset; over all connections, each event once
         and in order. It ends with the run. Raises `Refused`, and `Gone`, also when the server's database is another by now."""
         target = {"run": run_id, **({"only": only} if only else {})}
-        at, epoch = after, None
+        at, epoch, begun, tries = after, None, False, 0
         while True:
             session = await self.current()
             if epoch not in (None, session.welcome["epoch"]):
@@ -70,7 +79,9 @@ class Connection:
             epoch = session.welcome["epoch"]
             async with contextlib.aclosing(frames_of(session, target, {"from": at})) as frames:
                 async for frame in frames:
-                    if frame[0] == wire.EVENTS:
+                    if frame[0] == wire.SUBSCRIBED:
+                        begun, tries = True, 0
+                    elif frame[0] == wire.EVENTS:
                         _, _, offset, span, happened = frame[:5]
                         if offset <= at:
                             continue
@@ -79,8 +90,9 @@ class Connection:
                         at = offset
                         yield at, happened
                     elif frame[0] == wire.ENDED:
-                        if is_complete(frame):
+                        if await is_complete_or_again(frame, session, begun, tries):
                             return
+                        tries += 1
                         break
 
     async def current(self) -> Session:
@@ -88,7 +100,7 @@ class Connection:
 
         def found() -> Session | None:
             session = self._session
-            return session if session is not None and not session.is_over and session.ready.is_set() else None
+            return session if session is not None and session.takes_more and session.ready.is_set() else None
 
         async with self._changed:
             await self._changed.wait_for(lambda: self._gone or found())
@@ -212,9 +224,12 @@ class Connection:
             either: set[asyncio.Future[Any]] = {listening, session.goaway}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if session.goaway.done() and not listening.done():
-                # Connects anew at a random moment within the window, so that not all come at once.
+                # Connects anew at a random moment within the window, so that not all come at once, when what is under way is answered.
                 within = session.goaway.result().get("reconnect_within_ms", 0)
                 await asyncio.wait({listening}, timeout=random.uniform(0, within / 1000))
+                finished = asyncio.ensure_future(session.finished())
+                await asyncio.wait({listening, finished}, return_when=asyncio.FIRST_COMPLETED)
+                finished.cancel()
         finally:
             tasks = [task for task in (listening, keeping) if task is not None]
             for task in tasks:
@@ -263,6 +278,17 @@ def is_complete(frame: list[Any]) -> bool:
     if why == "refused":
         raise Refused(fault or {})
     return bool(why == "complete")
+
+
+async def is_complete_or_again(frame: list[Any], session: Session, begun: bool, tries: int) -> bool:
+    """The same, where what was open once is opened again, however often the server can't do it just then: it returns when it is time for that."""
+    try:
+        return is_complete(frame)
+    except Refused as refused:
+        if refused.retry not in ("same_key", "after") or not (begun or session.goaway.done()):
+            raise
+        await asyncio.sleep(refused.backoff(tries))
+        return False
 
 
 def reason(refused: int) -> Reason:

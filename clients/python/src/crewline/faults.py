@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
+
+#: How often something is asked again that the server could not do just then.
+TRIES = 6
 
 
 class Refused(Exception):
@@ -18,6 +22,20 @@ class Refused(Exception):
         """Which conflict it is."""
         self.fields: list[dict[str, Any]] = fault.get("fields", [])
         """Where the input is not valid."""
+        self.retry: str = fault.get("retry", "never")
+        """What would help: `never`, `same_key`, `after`, `sign_in`, `refetch` or `reconnect`."""
+
+    def pause(self, tries: int) -> float | None:
+        """Seconds until what was refused may be asked again, as it was; `None`: never, or it was tried often enough.
+
+        What failed for a reason of its own would fail again: `internal`, `timeout`."""
+        if tries >= TRIES or (self.retry != "after" and self.code != "unavailable"):
+            return None
+        return self.backoff(tries)
+
+    def backoff(self, tries: int) -> float:
+        """Seconds, with chance in them, so that not all come at once."""
+        return float(self.fault.get("retry_after_ms", 0)) / 1000 + random.uniform(0, 0.5 * 2 ** min(tries, TRIES))
 
 
 class Gone(Exception):

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from . import wire
-from .connection import Connection, is_complete
+from .connection import Connection, is_complete_or_again
 from .faults import Gone, Lost, Refused
 from .session import Following, Session
 
@@ -24,6 +24,7 @@ class Presence:
         self._ended: Exception | None = None
         self._changed = asyncio.Condition()
         self._changes = 0
+        self._begun, self._tries = False, 0
         self._running = asyncio.ensure_future(self._run())
 
     async def update(self, state: dict[str, Any]) -> None:
@@ -76,8 +77,11 @@ class Presence:
                         self.others[member["connection_id"]] = {"member": member, "state": state}
                     await self._tell()
                 elif frame[0] == wire.ENDED:
-                    is_complete(frame)
+                    await is_complete_or_again(frame, session, self._begun, self._tries)
+                    self._tries += 1
                     return
+                elif frame[0] == wire.SUBSCRIBED:
+                    self._begun, self._tries = True, 0
         except Lost:
             return
         finally:

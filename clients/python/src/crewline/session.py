@@ -53,6 +53,18 @@ class Session:
         self._over = False
 
     @property
+    def takes_more(self) -> bool:
+        """Whether something may be asked on it: it has not ended, and is not about to."""
+        return not self._over and not self.goaway.done()
+
+    async def finished(self) -> None:
+        """Waits until everything is answered that was asked."""
+        while self._asked:
+            await asyncio.wait(self._asked.values())
+            # Whoever asked takes the answer first.
+            await asyncio.sleep(0)
+
+    @property
     def is_over(self) -> bool:
         """Whether the connection has ended."""
         return self._over
