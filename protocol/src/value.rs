@@ -51,6 +51,10 @@ macro_rules! ids {
             pub fn new(now: Millis, random: [u8; 10]) -> Self {
                 Self(uuid_v7(now, random))
             }
+            /// The same id as another of another kind: of something that is both.
+            pub fn same_as(other: impl Into<Uuid>) -> Self {
+                Self(other.into())
+            }
             /// The time at which it was made, as its maker's clock had it.
             pub fn made_at(self) -> Millis {
                 Millis((self.0.as_u128() >> 80) as i64)
@@ -58,6 +62,11 @@ macro_rules! ids {
             /// The 16 bytes.
             pub fn as_bytes(&self) -> &[u8; 16] {
                 self.0.as_bytes()
+            }
+        }
+        impl From<$name> for Uuid {
+            fn from(id: $name) -> Self {
+                id.0
             }
         }
         impl fmt::Display for $name {

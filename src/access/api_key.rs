@@ -98,7 +98,7 @@ pub(super) fn key_identity(row: &ApiKeyRow, workspace: &Workspace, expires_at: M
     if row.revoked_at.is_some() {
         return Err(Refused::key_revoked());
     }
-    let (Some(user), Some(sign_in)) = (user_of(row.id), sign_in_of(row.id)) else { return Err(Refused::token()) };
+    let (user, sign_in) = (UserId::same_as(row.id), SignInId::same_as(row.id));
     let principal = Principal {
         kind: PrincipalKind::Worker,
         id: row.id.to_string(),
@@ -113,21 +113,13 @@ pub(super) fn key_identity(row: &ApiKeyRow, workspace: &Workspace, expires_at: M
 
 /// The key that an identity or a token is of: it stands there as both the user and the sign-in, which no person's do.
 pub(super) fn key_of(user: UserId, sign_in: SignInId) -> Option<ApiKeyId> {
-    (user.as_bytes() == sign_in.as_bytes()).then(|| user.to_string().parse().ok()).flatten()
+    (user.as_bytes() == sign_in.as_bytes()).then(|| ApiKeyId::same_as(user))
 }
 
 impl AccessToken {
     pub(super) fn key(&self) -> Option<ApiKeyId> {
         key_of(self.user, self.sign_in)
     }
-}
-
-fn user_of(key: ApiKeyId) -> Option<UserId> {
-    key.to_string().parse().ok()
-}
-
-fn sign_in_of(key: ApiKeyId) -> Option<SignInId> {
-    key.to_string().parse().ok()
 }
 
 fn no_such_key() -> Fault {

@@ -38,8 +38,7 @@ pub async fn unread(services: &Services, run: &RunRow, commit: Commit) -> Result
 
 /// Whether the words were said as a message, which has their id: the session has them.
 async fn is_a_message(services: &Services, steer: &Steer) -> bool {
-    let Ok(id) = steer.id.to_string().parse::<MessageId>() else { return false };
-    matches!(services.store.get::<MessageRow>(id).await, Ok(Some(_)))
+    matches!(services.store.get::<MessageRow>(MessageId::same_as(steer.id)).await, Ok(Some(_)))
 }
 
 async fn left(services: &Services, run: &RunRow, steers: impl IntoIterator<Item = Steer>, mut commit: Commit) -> Commit {

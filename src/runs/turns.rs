@@ -82,8 +82,7 @@ pub(super) fn steer_instead(
     if run.stands_for_others() {
         return Err(not_now("the run that goes on stands for others: steer one of those", run.run()).into());
     }
-    let same = message.and_then(|message| message.to_string().parse().ok());
-    let id = same.unwrap_or_else(|| cx.services.clock.id(SteerId::new));
+    let id = message.map_or_else(|| cx.services.clock.id(SteerId::new), SteerId::same_as);
     let (heard, commit) = steered(run, commit, id, words, identity.user, cx.now());
     Ok(Begun { run: heard, commit })
 }
