@@ -142,6 +142,8 @@ class Session:
         try:
             await self._socket.send(data)
         except ConnectionClosed as closed:
+            # Whoever asks again at once must not be given this one again: nothing else would ever be done.
+            self._over = True
             raise Lost from closed
 
     # Hearing.

@@ -38,3 +38,18 @@ async def test_an_interrupt_of_a_graph_asks_people(recorder: Recorder) -> None:
     await recorder.go_on(recorded, "agent", FRAMEWORKS + "interrupted")
     assert recorded.end == {"status": "succeeded", "output": "Hello Ada"}
     assert recorded.text() == "Hello Ada"
+
+
+async def test_nodes_that_speak_at_once_are_told_one_after_the_other(recorder: Recorder) -> None:
+    recorded = await recorder.run("agent", FRAMEWORKS + "two_nodes_at_once")
+    assert recorded.end is not None and recorded.end["status"] == "succeeded"
+    parts: dict[str, str] = {}
+    for event in recorded.of("text.delta"):
+        parts[event["part"]] = parts.get(event["part"], "") + event["text"]
+    assert sorted(parts.values()) == ["five six seven eight", "one two three four"]
+
+
+async def test_messages_that_a_node_writes_in_short_are_told(recorder: Recorder) -> None:
+    recorded = await recorder.run("agent", FRAMEWORKS + "messages_in_short")
+    assert recorded.end == {"status": "succeeded", "output": " two"}
+    assert recorded.text() == "one two"

@@ -79,3 +79,41 @@ async def with_agno(run: AsyncRun) -> str:
 
     agent = Agent(name="Finder", model=OpenAILike(id="fake-gpt", base_url=os.environ["FAKE_LLM_URL"], api_key="x"), tools=[lookup], telemetry=False)
     return await agno.execute(run, agent, run.inputs.get("asked", ASKED))
+
+
+async def two_nodes_at_once(run: AsyncRun) -> str:
+    from langchain_core.messages import HumanMessage
+    from langchain_core.runnables import RunnableConfig
+    from langchain_openai import ChatOpenAI
+    from langgraph.graph import START, MessagesState, StateGraph
+
+    from crewline.adapters import langgraph
+
+    model = ChatOpenAI(model="fake-slow", base_url=os.environ["FAKE_LLM_URL"], api_key="x", streaming=True)
+
+    def says(words: str) -> Any:
+        async def node(_state: Any, config: RunnableConfig) -> Any:
+            return {"messages": [await model.ainvoke([HumanMessage(f"@@say {words}@@")], config)]}
+
+        return node
+
+    graph = StateGraph(MessagesState)
+    for words in ("one two three four", "five six seven eight"):
+        graph.add_node(words[:3], says(words))
+        graph.add_edge(START, words[:3])
+    return await langgraph.execute(run, graph.compile(), {"messages": [("user", "x")]})
+
+
+async def messages_in_short(run: AsyncRun) -> str:
+    from langgraph.graph import START, MessagesState, StateGraph
+
+    from crewline.adapters import langgraph
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("dict", lambda _: {"messages": [{"role": "assistant", "content": "one"}]})
+    graph.add_node("pair", lambda _: {"messages": [("ai", " two")]})
+    graph.add_node("text", lambda _: {"messages": "said by a person"})
+    graph.add_edge(START, "dict")
+    graph.add_edge("dict", "pair")
+    graph.add_edge("pair", "text")
+    return await langgraph.execute(run, graph.compile(), {"messages": []})
