@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crewline_protocol::{
     MESSAGE_BYTES, ROW_BYTES,
     frame::{Body, ServerFrame},
-    opening::{Hello, Limits, Reconnect, ServerInfo, Welcome},
+    opening::{Hello, Limits, PrincipalKind, Reconnect, ServerInfo, Welcome},
     value::encode,
 };
 use futures::FutureExt;
@@ -18,10 +18,18 @@ use super::{Connection, Done, Ended, Phase, Place};
 use crate::{
     access::{Identity, Refused},
     context::Services,
+    settings::Settings,
 };
 
 /// A client connects anew after a random time up to this, which doubles up to the maximum.
 const RECONNECT: Reconnect = Reconnect { base_ms: 250, max_ms: 30_000 };
+
+/// How whoever is signed in is to connect anew. A worker is back before its leases end.
+fn reconnect(identity: Option<&Identity>, settings: &Settings) -> Reconnect {
+    let is_worker = identity.is_some_and(|identity| identity.principal.kind == PrincipalKind::Worker);
+    let max_ms = if is_worker { RECONNECT.max_ms.min(settings.lease_ms / 3) } else { RECONNECT.max_ms };
+    Reconnect { max_ms: max_ms.max(RECONNECT.base_ms), ..RECONNECT }
+}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
     /// Takes hello and begins to check its token.
@@ -61,7 +69,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, P: Place> Connection<S, P> {
             },
             heartbeat_ms: settings.heartbeat_ms,
             features: Vec::new(),
-            reconnect: RECONNECT,
+            reconnect: reconnect(identity.as_deref(), settings),
         };
         let body = encode(&welcome);
         self.outbox.control(&ServerFrame::Welcome(Body::own(&body)));

@@ -44,6 +44,8 @@ struct Inner {
     queued: Notify,
     /// Woken when runs may be waiting for workers, or workers for runs.
     assigns: Notify,
+    /// Workers whose connections have ended.
+    left: Mutex<Vec<WorkerId>>,
     tail_bytes: usize,
 }
 
@@ -214,7 +216,11 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.hub.0.connections.remove(&self.connection);
+        let member = self.hub.0.connections.remove(&self.connection);
+        if let Some(worker) = member.and_then(|(_, member)| member.identity?.worker) {
+            self.hub.lock_left().push(worker);
+            self.hub.0.assigns.notify_one();
+        }
     }
 }
 
@@ -222,8 +228,8 @@ impl Hub {
     /// A hub that keeps up to `tail_bytes` of each followed stream in memory.
     pub fn new(tail_bytes: usize) -> Self {
         let (streams, places, connections) = (DashMap::new(), DashMap::new(), DashMap::new());
-        let (doubts, queued, assigns) = (AtomicU64::new(0), Notify::new(), Notify::new());
-        Self(Arc::new(Inner { streams, places, connections, doubts, queued, assigns, tail_bytes }))
+        let (doubts, queued, assigns, left) = (AtomicU64::new(0), Notify::new(), Notify::new(), Mutex::default());
+        Self(Arc::new(Inner { streams, places, connections, doubts, queued, assigns, left, tail_bytes }))
     }
 
     /// Follows a run's stream: its growth is put into the mailbox as `sub`. Follow first, then read the head: nothing falls between.
@@ -345,12 +351,24 @@ impl Hub {
 
     /// Says that a worker acts on another connection from now on, which is whose identity this is.
     pub fn superseded(&self, worker: WorkerId, by: &Arc<Identity>) {
-        for member in &self.0.connections {
+        for mut member in self.0.connections.iter_mut() {
             let other = member.identity.as_ref().filter(|identity| identity.worker == Some(worker) && !Arc::ptr_eq(identity, by));
-            if other.is_some() {
+            if let Some(other) = other {
+                // Its end is not the worker's.
+                member.identity = Some(Arc::new(Identity { worker: None, ..Identity::clone(other) }));
                 member.mailbox.superseded();
             }
         }
+    }
+
+    /// Takes the workers whose connections have ended since this was asked, and which act on no other here.
+    pub fn workers_left(&self) -> Vec<WorkerId> {
+        let mut left = std::mem::take(&mut *self.lock_left());
+        let acts = |worker: &WorkerId| {
+            self.0.connections.iter().any(|member| member.identity.as_ref().is_some_and(|who| who.worker == Some(*worker)))
+        };
+        left.retain(|worker| !acts(worker));
+        left
     }
 
     /// Says that a worker holds a run no more.
@@ -365,6 +383,10 @@ impl Hub {
     /// Waits until a run may be waiting. One waiter a node: its engine.
     pub async fn runs_queued(&self) {
         self.0.queued.notified().await;
+    }
+
+    fn lock_left(&self) -> MutexGuard<'_, Vec<WorkerId>> {
+        self.0.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn close_where(&self, matches: impl Fn(&Identity) -> bool, code: CloseCode, fault: &Fault) {

@@ -12,7 +12,7 @@ use crewline_protocol::{
     value::{LeaseId, Millis, RunId, WorkerId, WorkspaceId},
 };
 use futures::future::join_all;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use super::{
@@ -52,10 +52,15 @@ pub async fn assign_forever(services: Arc<Services>) {
     let mut rounds = interval(Duration::from_millis(settings.sweep_ms.min(settings.lease_ms / 3).max(1)));
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut after = None;
+    // Nobody could be heard before this node was there: who comes back in time has lost nothing by that.
+    let heard = Instant::now() + Duration::from_millis(settings.lease_ms);
+    if let Err(error) = nobody_is_here(&services).await {
+        warn!(%error, "workers of before can't be told to be offline; runs may be given to some that are gone");
+    }
     loop {
         let swept = tokio::select! {
-            _ = rounds.tick() => sweep(&services).await,
-            () = services.hub.assigns() => Ok(()),
+            _ = rounds.tick() => if Instant::now() < heard { Ok(()) } else { sweep(&services).await },
+            () = services.hub.assigns() => offline(&services).await,
         };
         let assigned = match swept {
             Ok(()) => assign(&services, &mut after).await,
@@ -67,11 +72,39 @@ pub async fn assign_forever(services: Arc<Services>) {
     }
 }
 
+/// Takes all workers for gone until they say something, as they do every third of a lease: this node has heard none yet.
+async fn nobody_is_here(services: &Services) -> Result<(), StoreError> {
+    for row in services.store.select::<WorkerRow>(&here()).await? {
+        leaves(services, &row).await?;
+    }
+    Ok(())
+}
+
+/// Workers that are not offline.
+fn here() -> Select {
+    Select::default().and(Condition::In("state", [State::Online, State::Draining].map(|state| state.to_value()).to_vec()))
+}
+
+/// Gives no more to workers whose connections have ended, until they are back. What they hold they keep meanwhile.
+async fn offline(services: &Services) -> Result<(), StoreError> {
+    for worker in services.hub.workers_left() {
+        let Some(row) = services.store.get::<WorkerRow>(worker).await?.filter(|row| row.state != State::Offline) else { continue };
+        leaves(services, &row).await?;
+    }
+    Ok(())
+}
+
+async fn leaves(services: &Services, row: &WorkerRow) -> Result<(), StoreError> {
+    let offline = WorkerRow { state: State::Offline, updated_at: services.clock.now(), ..row.clone() };
+    unless_changed(services.store.commit(Commit::in_workspace(row.workspace_id).replace(row, &offline)).await)
+}
+
 /// One whole round. Several nodes may play it at once: the first does what there is to do.
 ///
 /// # Errors
 /// See [`StoreError`].
 pub async fn round(services: &Services) -> Result<(), StoreError> {
+    offline(services).await?;
     sweep(services).await?;
     assign(services, &mut None).await
 }
@@ -91,11 +124,9 @@ async fn sweep(services: &Services) -> Result<(), StoreError> {
         }
     }
     let silent = now.plus(-i64::try_from(settings.lease_ms).unwrap_or(i64::MAX));
-    let here = [State::Online, State::Draining].map(|state| state.to_value()).to_vec();
-    let gone = Select::default().and(Condition::In("state", here)).and(Condition::Less("last_seen_at", silent.to_value())).limit(MOST);
+    let gone = here().and(Condition::Less("last_seen_at", silent.to_value())).limit(MOST);
     for row in store.select::<WorkerRow>(&gone).await? {
-        let offline = WorkerRow { state: State::Offline, updated_at: now, ..row.clone() };
-        unless_changed(store.commit(Commit::in_workspace(row.workspace_id).replace(&row, &offline)).await)?;
+        leaves(services, &row).await?;
     }
     let late = Select::default().and(Condition::Less("ends_at", now.to_value())).limit(MOST);
     for hold in store.select::<Assignment>(&late).await? {
@@ -120,8 +151,7 @@ async fn end_late(services: &Services, hold: &Assignment) -> Result<(), StoreErr
 /// Gives runs that wait to workers that have room.
 async fn assign(services: &Services, after: &mut Option<WorkspaceId>) -> Result<(), StoreError> {
     let Services { store, .. } = services;
-    let here = [State::Online, State::Draining].map(|state| state.to_value()).to_vec();
-    let workers: Vec<WorkerRow> = store.select(&Select::default().and(Condition::In("state", here))).await?;
+    let workers: Vec<WorkerRow> = store.select(&here()).await?;
     let mut taken: HashMap<WorkerId, BTreeSet<i64>> = HashMap::new();
     if !workers.is_empty() {
         for place in store.select::<Taken>(&Select::default()).await? {

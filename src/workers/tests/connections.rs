@@ -22,6 +22,7 @@ async fn stage() -> (Stage, api_key::Created) {
 async fn connect(stage: &Stage, key: &api_key::Created) -> Peer<DuplexStream> {
     let mut peer = stage.connect().await;
     let welcome = peer.hello(Some(&key.secret)).await;
+    assert_eq!(welcome.reconnect.max_ms, LEASE_MS.unsigned_abs() / 3, "it is back before its leases end");
     assert_eq!(welcome.principal.unwrap().role, Role::Worker);
     peer
 }
@@ -129,6 +130,59 @@ async fn an_older_connection_of_the_same_worker_is_told_that_it_is_over() {
     assert!(lost(&older.call(&append).await.unwrap_err()));
     assert!(lost(&older.call(&Renew { held }).await.unwrap_err()));
     assert_eq!(newer.call(&append).await.unwrap().seq, 1);
+}
+
+async fn state_of(stage: &Stage) -> State {
+    stage.signed_in().await.call(&worker::List::default()).await.unwrap().items[0].state
+}
+
+async fn is_held(stage: &Stage, run: &Run) -> bool {
+    hold_of(&stage.node.services.store, run.id).await.unwrap().is_some()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_whose_connection_has_ended_is_given_nothing_until_it_is_back() {
+    let (stage, key) = stage().await;
+    let mut peer = connect(&stage, &key).await;
+    peer.call(&hello("w")).await.unwrap();
+    let other = connect(&stage, &key).await;
+    drop(other);
+    drop(peer);
+    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    let run = assigned(&stage).await;
+    assert_eq!((state_of(&stage).await, is_held(&stage, &run).await), (State::Offline, false));
+
+    let mut older = connect(&stage, &key).await;
+    older.call(&hello("w")).await.unwrap();
+    let mut newer = connect(&stage, &key).await;
+    newer.call(&hello("w")).await.unwrap();
+    drop(older);
+    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    round(&stage.node.services).await.unwrap();
+    assert_eq!((state_of(&stage).await, is_held(&stage, &run).await), (State::Online, true), "the older one's end is not the worker's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_lost_by_a_server_that_was_away_where_its_worker_comes_back_in_time() {
+    let (stage, key) = stage().await;
+    let mut peer = connect(&stage, &key).await;
+    peer.call(&hello("w")).await.unwrap();
+    let run = assigned(&stage).await;
+    let lease = std::time::Duration::from_millis(LEASE_MS.unsigned_abs());
+    tokio::time::sleep(2 * lease).await;
+    let assigning = tokio::spawn(assign_forever(stage.node.services.clone()));
+    tokio::time::sleep(lease / 2).await;
+    assert_eq!((state_of(&stage).await, is_held(&stage, &run).await), (State::Offline, true));
+    let mut back = connect(&stage, &key).await;
+    let held = vec![Held { run_id: run.id, lease_epoch: 1 }];
+    assert_eq!(back.call(&Register { held, ..hello("w") }).await.unwrap().held.len(), 1);
+    assert_eq!(state_of(&stage).await, State::Online);
+    tokio::time::sleep(lease * 2 / 3).await;
+    assert!(is_held(&stage, &run).await);
+    tokio::time::sleep(lease).await;
+    let again = stage.signed_in().await.call(&run::Get { id: run.id }).await.unwrap();
+    assert_eq!((again.status, is_held(&stage, &run).await), (Status::Queued, false));
+    assigning.abort();
 }
 
 #[tokio::test(start_paused = true)]
