@@ -72,6 +72,12 @@ async def test_an_output_that_is_a_file_is_kept_with_the_run(recorder: Recorder)
     assert recorded.kept == {"Rust.md": b"Rust streams well"}
 
 
+async def test_arguments_in_the_making_are_not_kept_once_for_each_part(recorder: Recorder) -> None:
+    recorded = await recorder.run("crew", "my_project.crew:counted", INPUTS)
+    assert len(recorded.of("tool.started")) == 1
+    assert "0 kept" in [event["message"] for event in recorded.of("log.written")]
+
+
 async def test_inputs_that_a_crew_misses_are_named(recorder: Recorder) -> None:
     recorded = await recorder.run("crew", RESEARCH, {"topic": "Rust"})
     assert recorded.end is not None and recorded.end["status"] == "failed"

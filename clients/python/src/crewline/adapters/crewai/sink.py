@@ -220,7 +220,10 @@ class Sink:
     # Models.
 
     def _on_llm_stream_chunk(self, _source: Any, event: Any) -> None:
-        if event.chunk and event.tool_call is None:
+        if event.tool_call is not None:
+            # CrewAI keeps every event, and each of these has all of the arguments so far: long ones would take memory by their square.
+            event.tool_call = None
+        elif event.chunk:
             self._say(event, "answer", event.chunk)
 
     def _on_llm_thinking_chunk(self, _source: Any, event: Any) -> None:

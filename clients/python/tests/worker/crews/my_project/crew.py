@@ -69,3 +69,16 @@ def filed() -> Crew:
     made: Crew = ResearchCrew().crew()
     made.tasks[1].output_file = "{topic}.md"
     return made
+
+
+def counted() -> Crew:
+    """One that prints how many arguments of calls in the making CrewAI has kept."""
+    from crewai.events.event_bus import crewai_event_bus
+
+    def count(_output: Any) -> None:
+        kept: Any = crewai_event_bus.runtime_state
+        print(sum(getattr(node.event, "tool_call", None) is not None for node in kept.event_record.nodes.values()), "kept")
+
+    made: Crew = ResearchCrew().crew()
+    made.tasks[0].callback = count
+    return made
