@@ -81,7 +81,7 @@ impl Access {
 impl Refused {
     /// One wording for every way in which a token is not good.
     pub(super) fn token() -> Self {
-        Self::new(CloseCode::TokenRefused, "the access token is not good, or has ended: sign in again")
+        Self::new(CloseCode::TokenRefused, "the access token or key is not good, or has ended: sign in again, or with another key")
     }
     pub(crate) fn revoked() -> Self {
         Self::new(CloseCode::SignInRevoked, "this sign-in was revoked: sign in again")
