@@ -44,7 +44,7 @@ class Scripted:
             # A client of this package sends each frame as a message.
             frame = ormsgpack.unpackb(message)
             if frame[0] == wire.HELLO:
-                welcome = {"epoch": "e", "heartbeat_ms": 30_000, "reconnect": {"max_ms": 50}}
+                welcome = {"epoch": "e", "heartbeat_ms": 30_000, "reconnect": {"max_ms": 50}, "limits": {"message_bytes": 5_000}}
                 await self.send(number, [WELCOME, welcome])
             elif frame[0] in (wire.REQUEST, wire.SUBSCRIBE):
                 self.heard.append((number, frame))
@@ -121,3 +121,36 @@ async def test_what_was_open_once_is_opened_again_and_what_never_was_is_not(serv
             seen.append(event["type"])
     assert seen == ["log.written", "run.finished"]
     assert [frame[3]["from"] for _, frame in scripted.heard] == [0, 0, 1, 1, 1]
+
+
+def nested(levels: int) -> Any:
+    value: Any = "x"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("inputs", "code"),
+    [
+        ({"text": "x" * 5_000}, "too_large"),
+        ({"many": [None] * 4_990, "more": {str(number): None for number in range(3)}}, "too_large"),
+        ({"deep": nested(60)}, "invalid"),
+        ({"deep": nested(5_000)}, "invalid"),
+        ({"number": 2**70}, "invalid"),
+        ({"text": "\ud800"}, "invalid"),
+        ({"what": object()}, "invalid"),
+        ({"k" * 257: 1}, "invalid"),
+    ],
+)
+async def test_what_the_server_would_close_for_is_refused_alone_and_is_not_sent(
+    server: tuple[Scripted, crewline.Client], inputs: dict[str, Any], code: str
+) -> None:
+    scripted, client = server
+    scripted.answers = lambda _, frame: [[REPLY, frame[1], {"id": "run"}]]
+    for refused_by in (client.request("run.start", {"crew": "talk", "inputs": inputs}), anext(client.live("run.list", inputs))):
+        with pytest.raises(Refused) as refused:
+            await refused_by
+        assert refused.value.code == code and "was not sent" in str(refused.value)
+    assert await client.request("run.start", {"crew": "talk"}) == {"id": "run"}
+    assert len(scripted.heard) == 1 and len(scripted.connections) == 1

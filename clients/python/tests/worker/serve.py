@@ -37,6 +37,7 @@ for name in (
     "speaks",
     "refuses",
     "prints_a_lot",
+    "too_much",
 ):
     worker.agent(name, f"my_project.agents:{name}")
 worker.agent("missing", "my_project.fails_to_import:agent")

@@ -211,6 +211,18 @@ async def test_every_failure_of_a_crew_is_seen_by_who_started_it_and_the_worker_
     assert worker.process is not None and worker.process.poll() is None
 
 
+async def test_a_run_that_says_what_no_message_can_hold_fails_alone(place: Place) -> None:
+    worker = await place.worker()
+    beside = await place.person.start("ticks")
+    await place.person.log(beside, lambda log: len(lines(log)) > 2)
+    for way in ("fields", "values", "question", "fault", "event", "keys", "deep"):
+        run, _ = await place.person.ended(await place.person.start("too_much", {"way": way}))
+        assert (run["status"], run["attempt"]) == ("failed", 1) and "was not sent" in run["fault"]["message"], (way, run)
+    await place.person.call("run.steer", {"id": beside, "text": "stop"})
+    row, _ = await place.person.ended(beside)
+    assert (row["output"], row["attempt"]) == ("one heard stop", 1), worker.said
+
+
 async def test_a_crew_that_floods_is_held_back_and_nothing_is_lost(place: Place) -> None:
     await place.worker()
     run, log = await place.person.ended(await place.person.start("floods", {"n": 20000}))

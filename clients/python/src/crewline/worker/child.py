@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from . import events, target
+from . import events, target, values
 from .pipe import Pipe
 from .run import AsyncRun, Parked, Run, RunBase, RunCancelled, RunEnded, RunFailed
 
@@ -138,7 +138,7 @@ def _called(run: RunBase, function: Callable[..., Any]) -> Any:
             run.text(value)
         elif isinstance(value, dict) and "type" in value:
             run.end_text()
-            run.emit(value)
+            run.emit(values.json_value(value))
         else:
             raise TypeError(f"an agent yields text, or events made by `crewline.worker.events`; not {type(value).__name__}")
 

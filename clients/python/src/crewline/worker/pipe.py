@@ -54,7 +54,7 @@ class Pipe:
         data = self._received.read(size)
         if len(data) < size:
             raise EOFError
-        return ormsgpack.unpackb(data)
+        return ormsgpack.unpackb(data, option=ormsgpack.OPT_NON_STR_KEYS)
 
 
 class Line:
@@ -80,7 +80,7 @@ class Line:
             size = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))[0]
             if size > MESSAGE_BYTES:
                 return None
-            return ormsgpack.unpackb(await self._reader.readexactly(size))
+            return ormsgpack.unpackb(await self._reader.readexactly(size), option=ormsgpack.OPT_NON_STR_KEYS)
         except (asyncio.IncompleteReadError, OSError, ormsgpack.MsgpackDecodeError):
             return None
 

@@ -168,3 +168,27 @@ def keeps(run: Run) -> str:
 async def keeps_too_much(run: AsyncRun) -> str:
     await run.artifact("huge.bin", b"x" * ((8 << 20) + 1))
     return "kept"
+
+
+def too_much(run: Run) -> Iterator[Any]:
+    """Says of itself what no message to the server can hold, in the way it is told."""
+    large = {f"f{number}": "y" * 60_000 for number in range(100)}
+    deep: Any = 1
+    for _ in range(60):
+        deep = [deep]
+    way = run.inputs["way"]
+    if way == "fields":
+        run.log("x", **large)
+    elif way == "values":
+        run.log("x", **{f"f{number}": [1] * 400 for number in range(100)})
+    elif way == "question":
+        run.ask("k", "T?", schema={"type": "string", "enum": list(large.values())})
+    elif way == "fault":
+        raise RunFailed("invalid", "x", fields=[{"path": "p" * 1000, "code": "required", "message": "m" * 1000}] * 3000)
+    elif way == "event":
+        yield {"type": "log.written", "at": 1, "level": "info", "message": "x", "fields": large}
+    elif way == "keys":
+        run.emit({"type": "log.written", "at": 1, "level": "info", "message": "x", "fields": {1: 2}})
+    elif way == "deep":
+        yield {"type": "log.written", "at": 1, "level": "info", "message": "x", "fields": {"a": deep}}
+        run.emit({"type": "log.written", "at": 1, "level": "info", "message": "x", "fields": {"a": deep}})
