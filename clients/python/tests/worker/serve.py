@@ -38,6 +38,7 @@ for name in (
     "refuses",
     "prints_a_lot",
     "too_much",
+    "leaves_processes",
 ):
     worker.agent(name, f"my_project.agents:{name}")
 worker.agent("missing", "my_project.fails_to_import:agent")

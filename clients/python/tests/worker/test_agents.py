@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import os
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ import ormsgpack
 import psutil
 import pytest
 
-from crewline.worker.children import Children
+from crewline.worker.children import Child, Children, Printed
+from crewline.worker.pipe import Line, pack
 from fake_llm import FakeLLM
 from recorder import Recorded, Recorder
 
@@ -214,6 +217,44 @@ async def test_what_a_run_has_started_ends_with_it(recorder: Recorder) -> None:
     recorded = await run(recorder, "parent", until=lambda event: event["type"] == "log.written", then=lambda child: child.cancel())
     pid = recorded.of("log.written")[0]["fields"]["pid"]
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("then", ["return", "leave", "cancel"])
+async def test_a_run_ends_with_its_process_and_so_does_what_it_has_left_behind(recorder: Recorder, then: str) -> None:
+    inputs = {"then": "wait" if then == "cancel" else then}
+    below: list[psutil.Process] = []
+
+    def look(child: Child) -> None:
+        below.extend(psutil.Process(child.pid).children(recursive=True))
+        if then == "cancel":
+            child.cancel("now")
+
+    recorded = await run(recorder, "leaves_processes", inputs, until=lambda event: event.get("message") == "left", then=look)
+    assert any(event["message"] == "before" for event in recorded.of("log.written"))
+    if then == "return":
+        assert recorded.end == {"status": "succeeded", "output": "done"}
+    if then == "leave":
+        assert recorded.end is None and os.waitstatus_to_exitcode(recorded.status) == 5
+    left = recorded.of("log.written")
+    pids = next(event["fields"]["pids"] for event in left if event["message"] == "left")
+    assert len(pids) == 2
+    while any(psutil.pid_exists(pid) for pid in [*pids, *(process.pid for process in below)]):
+        await asyncio.sleep(0.01)
+
+
+async def test_what_a_process_has_said_is_read_to_its_end_though_others_hold_it_open() -> None:
+    """Where the system does not know what a run has left behind."""
+    there_out, out = os.pipe()
+    there, here = socket.socketpair()
+    printed, line = await Printed.of(there_out), await Line.over(here)
+    os.write(out, b"words")
+    there.sendall(pack({"op": "end"}))
+    printed.finish()
+    line.finish()
+    assert await printed.reader.read() == b"words"
+    assert (await line.receive(), await line.receive()) == ({"op": "end"}, None)
+    os.close(out)
+    there.close()
 
 
 async def test_a_process_starts_fast_though_it_has_crewai(recorder: Recorder) -> None:

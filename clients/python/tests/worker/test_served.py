@@ -417,6 +417,17 @@ async def test_a_worker_that_is_killed_loses_its_run_to_another_and_leaves_no_pr
     assert not [child for child in children if child.is_running() and child.status() != "zombie"]
 
 
+async def test_a_worker_that_is_killed_leaves_nothing_that_its_runs_have_left_behind(hasty: Place) -> None:
+    worker = await hasty.worker()
+    run = await hasty.person.start("leaves_processes", {"then": "wait"})
+    await hasty.person.log(run, lambda log: "left" in lines(log))
+    below = worker.ps.children(recursive=True)
+    assert len(below) > 4
+    await worker.kill()
+    while any(process.is_running() and process.status() != "zombie" for process in below):
+        await asyncio.sleep(0.01)
+
+
 async def test_a_worker_that_is_to_stop_lets_its_runs_end_and_takes_no_more(place: Place) -> None:
     worker = await place.worker("first")
     run = await place.person.start("ticks")

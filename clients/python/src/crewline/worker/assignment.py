@@ -43,6 +43,7 @@ class Assignment:
         self._settings = settings
         self._wake = asyncio.Event()
         self.window = Window(self._wake)
+        self._starting: asyncio.Task[Child] | None = None
         self._child: Child | None = None
         self._asks: deque[tuple[int, dict[str, Any]]] = deque()
         self._questions: dict[str, int] = {}
@@ -67,8 +68,7 @@ class Assignment:
             self.lost = True
             self._wake.set()
             self._lifting = asyncio.ensure_future(self.window.lift())
-            if self._child is not None:
-                self._child.kill()
+            self._kill()
 
     async def cancel(self, mode: Literal["graceful", "now"]) -> None:
         """A person asked for the run's end."""
@@ -76,13 +76,20 @@ class Assignment:
         await self.window.lift()
         if self._child is not None:
             self._child.cancel(mode)
+        elif self._starting is not None:
+            self._starting.cancel()
 
     async def release(self) -> None:
         """Gives the run back: another worker begins where its log ends."""
         self._released = True
         await self.window.lift()
+        self._kill()
+
+    def _kill(self) -> None:
         if self._child is not None:
             self._child.kill()
+        elif self._starting is not None:
+            self._starting.cancel()
 
     # From beginning to end.
 
@@ -139,8 +146,14 @@ class Assignment:
             "past": past.told(),
             "hot_seconds": self._settings.hot_seconds,
         }
+        self._starting = asyncio.ensure_future(self._children.start(job))
+        await asyncio.wait({self._starting})
+        if self._starting.cancelled():
+            # What is loaded beforehand takes its time.
+            self._end("released" if self._released else "cancelled")
+            return
         try:
-            child = self._child = await self._children.start(job)
+            child = self._child = self._starting.result()
         except (OSError, ChildProcessError) as error:
             self._end("failed", fault=events.fault("internal", f"the worker could not start a process for the run: {error}"))
             return
@@ -277,8 +290,7 @@ class Assignment:
             await self._give_up(f"the server refused what the run told of itself: {refused}")
 
     async def _give_up(self, message: str) -> None:
-        if self._child is not None:
-            self._child.kill()
+        self._kill()
         fault = events.fault("internal", message)
         await self._call("run.finish", {**self.held, "status": "failed", "fault": fault}, key=True)
         self.lost = True

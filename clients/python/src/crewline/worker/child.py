@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from . import events, target, values
+from . import events, orphans, target, values
 from .pipe import Pipe
 from .run import AsyncRun, Parked, Run, RunBase, RunCancelled, RunEnded, RunFailed
 
@@ -44,6 +44,8 @@ def main(sock: socket.socket, out: int, err: int) -> None:
 def _settle(out: int, err: int) -> None:
     """A process group of its own, nothing to read, and what is printed goes to the supervisor."""
     os.setsid()
+    # What it leaves behind stays its own until it ends: only then the forkserver knows that nobody wants it any more.
+    orphans.adopt()
     nothing = os.open(os.devnull, os.O_RDONLY)
     for given, stream in ((nothing, 0), (out, 1), (err, 2)):
         os.dup2(given, stream)

@@ -7,6 +7,8 @@ That is the whole of back-pressure; there is nothing to tune and nothing that co
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import struct
 import threading
@@ -57,6 +59,18 @@ class Pipe:
         return ormsgpack.unpackb(data, option=ormsgpack.OPT_NON_STR_KEYS)
 
 
+def finish(reader: asyncio.StreamReader, transport: asyncio.ReadTransport, descriptor: int) -> None:
+    """Ends a stream whose writer is gone, after what it has left there: a process that it started may hold the other end open for ever."""
+    if transport.is_closing():
+        return
+    transport.pause_reading()
+    with contextlib.suppress(OSError):
+        # More than a pipe or a socket holds.
+        reader.feed_data(os.read(descriptor, 4 << 20))
+    reader.feed_eof()
+    transport.close()
+
+
 class Line:
     """The supervisor's end."""
 
@@ -83,6 +97,11 @@ class Line:
             return ormsgpack.unpackb(await self._reader.readexactly(size), option=ormsgpack.OPT_NON_STR_KEYS)
         except (asyncio.IncompleteReadError, OSError, ormsgpack.MsgpackDecodeError):
             return None
+
+    def finish(self) -> None:
+        """Ends it after what has come, when the run's process has gone."""
+        transport: Any = self._writer.transport
+        finish(self._reader, transport, transport.get_extra_info("socket").fileno())
 
     def close(self) -> None:
         """Hangs up."""

@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from typing import Any
 
-from .assignment import PASSING, Assignment
+from .assignment import PASSING, Assignment, died
 from .children import Children
 from .link import Gone, Link, Refused
 from .served import Served, Settings
@@ -16,6 +16,8 @@ log = logging.getLogger("crewline.worker")
 
 #: How long giving runs back may take; where the server is away it finds out by itself.
 RELEASE_SECONDS = 10.0
+#: How long a crew may take to be imported when the worker starts; meanwhile nothing is served.
+DESCRIBE_SECONDS = 60.0
 #: After so many ends of the list of leases on a connection that lives, someone else is this worker.
 ENDED_TOO_OFTEN = 3
 
@@ -40,7 +42,6 @@ class Supervisor:
 
     async def serve(self) -> None:
         """Serves until it is drained, or the connection has ended for good."""
-        await asyncio.gather(*(self._describe(one) for one in self._served.values() if one.kind == "crew"))
         connection = asyncio.ensure_future(self._connections())
         renewing = asyncio.ensure_future(self._renew())
         draining = asyncio.ensure_future(self._drained())
@@ -84,15 +85,22 @@ class Supervisor:
         child = await self._children.start({"op": "describe", "target": served.target})
         told: dict[str, Any] | None = None
         printed = asyncio.gather(child.output.read(), child.errors.read())
+        hung = asyncio.get_running_loop().call_later(DESCRIBE_SECONDS, child.kill)
         while (message := await child.line.receive()) is not None:
             told = message
-        await child.cleared()
+        status = await child.cleared()
+        hung.cancel()
         _, errors = await printed
         if told is not None and told["status"] == "described":
             served.description = served.description or told["described"]["description"]
             served.input_schema = served.input_schema or told["described"]["input_schema"]
             return
-        why = told["fault"]["message"] if told is not None else "its process died"
+        if told is not None:
+            why = told["fault"]["message"]
+        elif hung.when() <= asyncio.get_running_loop().time():
+            why = f"importing `{served.target}` has taken longer than {DESCRIBE_SECONDS:.0f} s"
+        else:
+            why = died(status)
         log.error("the crew `%s` can't be made: %s\n%s", served.name, why, errors.decode("utf-8", "replace")[-4000:])
         served.description = served.description or f"can't be made: {why}"
 
@@ -100,6 +108,7 @@ class Supervisor:
 
     async def _connections(self) -> None:
         """Registers on every new connection, and then hears what is assigned."""
+        await asyncio.gather(*(self._describe(one) for one in self._served.values() if one.kind == "crew"))
         number = ended = 0
         while True:
             number = await self._link.connected(number)

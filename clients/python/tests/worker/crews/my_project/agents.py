@@ -115,6 +115,26 @@ def blocked(run: Run) -> None:
     here.recv(1)
 
 
+def leaves_processes(run: Run) -> str:
+    """Leaves processes behind, each in a session of its own: one that was started, and one that was forked and holds all that is open."""
+    import threading
+
+    print("before", flush=True)
+    left = [subprocess.Popen(["sleep", "600"], start_new_session=True).pid]
+    outer = os.fork()
+    if outer == 0:
+        os.setsid()
+        os.fork()
+        time.sleep(600)
+    left += [outer]
+    run.log("left", pids=left)
+    if run.inputs.get("then") == "leave":
+        os._exit(5)
+    if run.inputs.get("then") == "wait":
+        threading.Event().wait()
+    return "done"
+
+
 def busy(run: Run) -> None:
     """Looks at nothing, and ignores signals."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
