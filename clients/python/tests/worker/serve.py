@@ -38,6 +38,9 @@ for name in (
     "refuses",
     "prints_a_lot",
     "too_much",
+    "told_to_end",
+    "unreadable_output",
+    "huge_output",
     "leaves_processes",
 ):
     worker.agent(name, f"my_project.agents:{name}")

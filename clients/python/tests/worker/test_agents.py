@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -144,6 +145,21 @@ async def test_every_event_fits_the_protocol(recorder: Recorder) -> None:
     assert recorded.end is not None and recorded.end["status"] == "succeeded"
     assert all(len(ormsgpack.packb(event)) < 256 << 10 for event in recorded.log)
     assert "bytes more were left out" in recorded.of("task.finished")[0]["output"]
+
+
+async def test_an_output_is_cut_and_cleaned_before_it_is_told(recorder: Recorder) -> None:
+    recorded = await run(recorder, "huge_output")
+    assert recorded.end is not None and recorded.end["status"] == "succeeded"
+    assert len(recorded.end["output"]) < 33_000 and "bytes more were left out" in recorded.end["output"]
+    recorded = await run(recorder, "unreadable_output")
+    assert recorded.end == {"status": "succeeded", "output": "a \\x00 and \\ud800"}
+
+
+async def test_what_is_too_much_or_no_message_fails_the_run(recorder: Recorder) -> None:
+    assert "bytes can't be told at once" in fault(await run(recorder, "huge_message"))["message"]
+    recorded = await run(recorder, "garbles")
+    assert "what the run's process has said can't be read" in fault(recorded)["message"]
+    assert os.WTERMSIG(recorded.status) == signal.SIGKILL
 
 
 async def test_an_error_of_the_crew_is_told_where_it_was(recorder: Recorder) -> None:

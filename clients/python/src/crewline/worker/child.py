@@ -33,7 +33,7 @@ def main(sock: socket.socket, out: int, err: int) -> None:
     except BaseException as error:
         end = {"status": "failed", "fault": told(error)}
     with contextlib.suppress(OSError):
-        pipe.send({"op": "end", **end})
+        pipe.send({"op": "end", **values.json_value(end)})
     with contextlib.suppress(Exception):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -82,7 +82,7 @@ def _execute(job: dict[str, Any], pipe: Pipe) -> dict[str, Any]:
             run = AsyncRun(job, pipe.send) if target.is_async(function) else run
             _listen(run, pipe)
             output = execute(run, function)
-        return {"status": "succeeded", "output": "" if output is None else str(output)}
+        return {"status": "succeeded", "output": values.text("" if output is None else output, values.OUTPUT_BYTES)}
     except BaseException as error:
         if run.cancelled:
             return {"status": "cancelled"}

@@ -16,8 +16,9 @@ import tempfile
 from collections import deque
 from typing import Any, Literal
 
+from .events import fault
 from .forkserver import ENDED, FORKED, LOADED, LOADING, TOLD
-from .pipe import Line, finish
+from .pipe import Garbled, Line, finish
 
 log = logging.getLogger("crewline.worker")
 
@@ -58,7 +59,7 @@ class Printed:
 
     def finish(self) -> None:
         """Ends it after what has come, when the process has gone."""
-        finish(self.reader, self._transport, self._transport.get_extra_info("pipe").fileno())
+        finish(self.reader, self._transport, self._transport.get_extra_info("pipe"))
 
 
 class Child:
@@ -74,6 +75,14 @@ class Child:
             self.ended.add_done_callback(lambda _, told=told: told.finish())  # type: ignore[misc]
         self._folder = folder
         self._ladder: list[asyncio.TimerHandle] = []
+
+    async def said(self) -> Any:
+        """What it says next, or `None` when it has gone. One that can't be understood is ended."""
+        try:
+            return await self.line.receive()
+        except Garbled as garbled:
+            self.kill()
+            return {"op": "end", "status": "failed", "fault": fault("internal", f"what the run's process has said can't be read: {garbled}")}
 
     def cancel(self, mode: Literal["graceful", "now"] = "graceful") -> None:
         """Ends it, politely first: the crew's next event raises; then TERM, then KILL, for whatever the crew does instead."""

@@ -20,7 +20,7 @@ import threading
 import time
 from typing import NoReturn
 
-from . import orphans
+from . import orphans, target
 
 TOLD = struct.Struct(">ciI")
 #: What it tells: that it loads a module, by its place; that it has loaded all; a process's id; and how one ended.
@@ -34,6 +34,7 @@ def main() -> NoReturn:
     control = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    target.in_run = True
     for place, module in enumerate(sys.argv[3:]):
         control.sendall(TOLD.pack(LOADING, place, 0))
         try:

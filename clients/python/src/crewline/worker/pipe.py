@@ -21,9 +21,15 @@ _LENGTH = struct.Struct(">I")
 MESSAGE_BYTES = 64 << 20
 
 
+class Garbled(Exception):
+    """What the other side has said is no message."""
+
+
 def pack(message: Any) -> bytes:
     """A message as it stands on the pipe."""
     data = ormsgpack.packb(message, default=str, option=ormsgpack.OPT_NON_STR_KEYS)
+    if len(data) > MESSAGE_BYTES:
+        raise ValueError(f"{len(data)} bytes can't be told at once; {MESSAGE_BYTES} are the most: say it in parts")
     return _LENGTH.pack(len(data)) + data
 
 
@@ -59,14 +65,15 @@ class Pipe:
         return ormsgpack.unpackb(data, option=ormsgpack.OPT_NON_STR_KEYS)
 
 
-def finish(reader: asyncio.StreamReader, transport: asyncio.ReadTransport, descriptor: int) -> None:
+def finish(reader: asyncio.StreamReader, transport: asyncio.ReadTransport, source: Any) -> None:
     """Ends a stream whose writer is gone, after what it has left there: a process that it started may hold the other end open for ever."""
     if transport.is_closing():
         return
     transport.pause_reading()
     with contextlib.suppress(OSError):
-        # More than a pipe or a socket holds.
-        reader.feed_data(os.read(descriptor, 4 << 20))
+        # More than a pipe or a socket holds; nothing where it has ended by itself.
+        if left := os.read(source.fileno(), 4 << 20):
+            reader.feed_data(left)
     reader.feed_eof()
     transport.close()
 
@@ -89,19 +96,21 @@ class Line:
             self._writer.write(pack(message))
 
     async def receive(self) -> Any:
-        """The next message, or `None` when the run's process has gone."""
+        """The next message, or `None` when the run's process has gone. Raises `Garbled`."""
         try:
             size = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))[0]
             if size > MESSAGE_BYTES:
-                return None
+                raise Garbled(f"it announces {size} bytes")
             return ormsgpack.unpackb(await self._reader.readexactly(size), option=ormsgpack.OPT_NON_STR_KEYS)
-        except (asyncio.IncompleteReadError, OSError, ormsgpack.MsgpackDecodeError):
+        except (asyncio.IncompleteReadError, OSError):
             return None
+        except ormsgpack.MsgpackDecodeError as error:
+            raise Garbled(str(error)) from None
 
     def finish(self) -> None:
         """Ends it after what has come, when the run's process has gone."""
         transport: Any = self._writer.transport
-        finish(self._reader, transport, transport.get_extra_info("socket").fileno())
+        finish(self._reader, transport, transport.get_extra_info("socket"))
 
     def close(self) -> None:
         """Hangs up."""

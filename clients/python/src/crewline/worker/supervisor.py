@@ -18,8 +18,6 @@ log = logging.getLogger("crewline.worker")
 RELEASE_SECONDS = 10.0
 #: How long a crew may take to be imported when the worker starts; meanwhile nothing is served.
 DESCRIBE_SECONDS = 60.0
-#: After so many ends of the list of leases on a connection that lives, someone else is this worker.
-ENDED_TOO_OFTEN = 3
 
 
 class Supervisor:
@@ -86,7 +84,7 @@ class Supervisor:
         told: dict[str, Any] | None = None
         printed = asyncio.gather(child.output.read(), child.errors.read())
         hung = asyncio.get_running_loop().call_later(DESCRIBE_SECONDS, child.kill)
-        while (message := await child.line.receive()) is not None:
+        while (message := await child.said()) is not None:
             told = message
         status = await child.cleared()
         hung.cancel()
@@ -109,7 +107,7 @@ class Supervisor:
     async def _connections(self) -> None:
         """Registers on every new connection, and then hears what is assigned."""
         await asyncio.gather(*(self._describe(one) for one in self._served.values() if one.kind == "crew"))
-        number = ended = 0
+        number = 0
         while True:
             number = await self._link.connected(number)
             await self._register()
@@ -119,10 +117,6 @@ class Supervisor:
                 await asyncio.wait({leases, anew}, return_when=asyncio.FIRST_COMPLETED)
                 if leases.done() and not anew.done():
                     leases.result()
-                    # The server ends it for a worker that registers later by the same name.
-                    ended += 1
-                    if ended == ENDED_TOO_OFTEN:
-                        raise Gone(f"another worker has registered as `{self._settings.name}` with the same key: give one of them another name")
                     number -= 1
                     await asyncio.sleep(0.5)
             finally:
@@ -165,14 +159,25 @@ class Supervisor:
                 wait = min(wait * 2, 10)
 
     async def _leases(self) -> None:
-        async for rows in self._link.rows("lease.list", {"mine": True}):
-            by_run = {row["run_id"]: row for row in rows}
-            for assignment in list(self._assignments.values()):
-                row = by_run.get(assignment.run_id)
-                if row is None or row["epoch"] != assignment.epoch:
-                    assignment.lose()
-            self._rows = rows
-            self._take_up()
+        """Hears what is assigned, until the server ends that. Raises `Gone` where it is another worker's now."""
+        try:
+            async for rows in self._link.rows("lease.list", {"mine": True}):
+                by_run = {row["run_id"]: row for row in rows}
+                for assignment in list(self._assignments.values()):
+                    row = by_run.get(assignment.run_id)
+                    if row is None or row["epoch"] != assignment.epoch:
+                        assignment.lose()
+                self._rows = rows
+                self._take_up()
+        except Refused as refused:
+            if refused.code != "conflict" and refused.code not in PASSING:
+                raise Gone(f"lease.list was refused: {refused}") from refused
+        try:
+            await self._link.call("lease.renew", {"held": []})
+        except Refused as refused:
+            if refused.code == "lease_lost":
+                name = self._settings.name
+                raise Gone(f"another worker has registered as `{name}` with the same key: give one of them another name") from None
 
     def _take_up(self) -> None:
         for row in self._rows:
@@ -191,6 +196,9 @@ class Supervisor:
     async def _execute(self, assignment: Assignment) -> None:
         try:
             await assignment.execute()
+        except Gone:
+            # The worker ends, and says why.
+            pass
         except Exception:
             log.exception("run %s", assignment.run_id)
         finally:

@@ -109,6 +109,30 @@ def leaves(run: Run) -> None:
     os._exit(3)
 
 
+def told_to_end(run: Run) -> str:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(600)
+    return "went on"
+
+
+def unreadable_output(run: Run) -> str:
+    return "a \0 and \ud800"
+
+
+def huge_output(run: Run) -> str:
+    return "y" * (70 << 20)
+
+
+def huge_message(run: Run) -> None:
+    run.emit(events.log("info", "x") | {"fields": {"a": "y" * (70 << 20)}})
+
+
+def garbles(run: Run) -> None:
+    """Writes where only Crewline writes, as a crew that closes and opens any descriptor may."""
+    run._send.__self__._socket.sendall(b"\xff" * 100)  # type: ignore[attr-defined]
+    time.sleep(600)
+
+
 def blocked(run: Run) -> None:
     run.log("blocked")
     here, _there = socket.socketpair()
