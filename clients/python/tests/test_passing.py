@@ -11,6 +11,7 @@ import ormsgpack
 import pytest
 import pytest_asyncio
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosedOK
 
 import crewline
 from crewline import Refused, wire
@@ -94,6 +95,21 @@ async def test_a_server_that_goes_away_is_left_when_it_has_answered(server: tupl
     assert not first.done() and not second.done() and len(scripted.connections) == 1
     await scripted.send(0, [REPLY, scripted.heard[0][1][1], {"by": 0}])
     assert (await first, await second) == ({"by": 0}, {"by": 1})
+
+
+async def test_what_is_asked_on_a_connection_that_has_just_closed_waits_for_the_next(server: tuple[Scripted, crewline.Client]) -> None:
+    scripted, client = server
+    scripted.answers = lambda connection, frame: [[REPLY, frame[1], {"by": connection}]]
+    session = await client._connection.current()
+
+    def closed(_: bytes) -> None:
+        raise ConnectionClosedOK(None, None)
+
+    session._socket.send = closed  # type: ignore[method-assign, assignment]
+    asking = asyncio.ensure_future(client.request("run.get", {"id": "1"}))
+    await asyncio.sleep(0)
+    await scripted.connections[0].close()
+    assert await asking == {"by": 1}
 
 
 async def test_what_was_open_once_is_opened_again_and_what_never_was_is_not(server: tuple[Scripted, crewline.Client]) -> None:

@@ -154,6 +154,8 @@ class Session:
         try:
             await self._socket.send(data)
         except ConnectionClosed as closed:
+            # Known here before `listen` knows it: who asks again at once must not find it open.
+            self._over = True
             raise Lost from closed
 
     # Hearing.
