@@ -11,7 +11,7 @@ import ormsgpack
 import pytest
 import pytest_asyncio
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosedError
+from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
 
 import crewline
 from crewline import Refused, wire
@@ -47,7 +47,7 @@ class Scripted:
             # A client of this package sends each frame as a message.
             frame = ormsgpack.unpackb(message)
             if frame[0] == wire.HELLO:
-                welcome = {"epoch": "e", "heartbeat_ms": 30_000, "reconnect": {"max_ms": 50}}
+                welcome = {"epoch": "e", "heartbeat_ms": 30_000, "reconnect": {"max_ms": 50}, "limits": {"message_bytes": 5_000}}
                 await self.send(number, [WELCOME, welcome])
             elif frame[0] in (wire.REQUEST, wire.SUBSCRIBE):
                 self.heard.append((number, frame))
@@ -99,6 +99,21 @@ async def test_a_server_that_goes_away_is_left_when_it_has_answered(server: tupl
     assert (await first, await second) == ({"by": 0}, {"by": 1})
 
 
+async def test_what_is_asked_on_a_connection_that_has_just_closed_waits_for_the_next(server: tuple[Scripted, crewline.Client]) -> None:
+    scripted, client = server
+    scripted.answers = lambda connection, frame: [[REPLY, frame[1], {"by": connection}]]
+    session = await client._connection.current()
+
+    def closed(_: bytes) -> None:
+        raise ConnectionClosedOK(None, None)
+
+    session._socket.send = closed  # type: ignore[method-assign, assignment]
+    asking = asyncio.ensure_future(client.request("run.get", {"id": "1"}))
+    await asyncio.sleep(0)
+    await scripted.connections[0].close()
+    assert await asking == {"by": 1}
+
+
 async def test_what_was_open_once_is_opened_again_and_what_never_was_is_not(server: tuple[Scripted, crewline.Client]) -> None:
     scripted, client = server
     ended = [ENDED, 1, 0, {"why": "refused", "fault": FULL}]
@@ -138,3 +153,36 @@ async def test_a_connection_on_which_nothing_can_be_sent_is_not_used_again() -> 
     with pytest.raises(Lost):
         await session.request("run.get", {"id": "1"})
     assert session.is_over and not session.takes_more
+
+
+def nested(levels: int) -> Any:
+    value: Any = "x"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("inputs", "code"),
+    [
+        ({"text": "x" * 5_000}, "too_large"),
+        ({"many": [None] * 4_990, "more": {str(number): None for number in range(3)}}, "too_large"),
+        ({"deep": nested(60)}, "invalid"),
+        ({"deep": nested(5_000)}, "invalid"),
+        ({"number": 2**70}, "invalid"),
+        ({"text": "\ud800"}, "invalid"),
+        ({"what": object()}, "invalid"),
+        ({"k" * 257: 1}, "invalid"),
+    ],
+)
+async def test_what_the_server_would_close_for_is_refused_alone_and_is_not_sent(
+    server: tuple[Scripted, crewline.Client], inputs: dict[str, Any], code: str
+) -> None:
+    scripted, client = server
+    scripted.answers = lambda _, frame: [[REPLY, frame[1], {"id": "run"}]]
+    for refused_by in (client.request("run.start", {"crew": "talk", "inputs": inputs}), anext(client.live("run.list", inputs))):
+        with pytest.raises(Refused) as refused:
+            await refused_by
+        assert refused.value.code == code and "was not sent" in str(refused.value)
+    assert await client.request("run.start", {"crew": "talk"}) == {"id": "run"}
+    assert len(scripted.heard) == 1 and len(scripted.connections) == 1

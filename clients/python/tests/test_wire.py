@@ -58,3 +58,15 @@ def test_what_is_broken_is_not_read(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("vector", [one for one in VECTORS if one["from"] == "client" and one.get("canonical")], ids=name)
 def test_what_a_client_sends_is_written(vector: dict[str, Any]) -> None:
     assert b"".join(wire.encode(*meant(frame)) for frame in vector["frames"]).hex() == vector["hex"]
+
+
+def test_a_frame_holds_as_many_values_and_levels_as_a_server_takes() -> None:
+    assert wire.encode_within(1 << 20, *[None] * (wire.VALUES - 1))
+    with pytest.raises(wire.Unfit):
+        wire.encode_within(1 << 20, *[None] * wire.VALUES)
+    deepest: list[Any] = []
+    for _ in range(wire.DEPTH - 2):
+        deepest = [deepest]
+    assert wire.encode_within(1 << 20, deepest)
+    with pytest.raises(wire.Unfit):
+        wire.encode_within(1 << 20, [deepest])

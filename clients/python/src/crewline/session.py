@@ -18,6 +18,8 @@ from .faults import Lost, Refused
 
 #: What the server sends on a subscription before it is granted more (the protocol's default).
 WINDOW_BYTES = 256 << 10
+#: What a message to the server may have where it does not say.
+MESSAGE_BYTES = 1 << 20
 #: Applied bytes are granted again in pieces of this size.
 GRANT_BYTES = 64 << 10
 
@@ -45,6 +47,7 @@ class Session:
         self.expiring = asyncio.Event()
         """Set when the access token is about to end."""
         self._socket = socket
+        self._message_bytes: int = welcome.get("limits", {}).get("message_bytes", MESSAGE_BYTES)
         self._ids, self._subs = itertools.count(1), itertools.count(1)
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._followed: dict[int, Following] = {}
@@ -76,10 +79,11 @@ class Session:
         if self._over:
             raise Lost
         id = next(self._ids)
+        asking = self._fit(f"`{op}`", wire.REQUEST, id, op, body, *([options] if options else []))
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._asked[id] = answer
         try:
-            await self._send(wire.encode(wire.REQUEST, id, op, body, *([options] if options else [])))
+            await self._send(asking)
             return await answer
         except asyncio.CancelledError:
             if not self._over:
@@ -97,10 +101,11 @@ class Session:
         if self._over:
             raise Lost
         following = Following(next(self._subs))
+        subscribing = self._fit("what is to be followed", wire.SUBSCRIBE, following.sub, target, options)
         self._followed[following.sub] = following
         # Each may have its own window full while its reader takes its time: what they share must not run out before.
         await self._send(wire.encode(wire.CREDIT, 0, WINDOW_BYTES))
-        await self._send(wire.encode(wire.SUBSCRIBE, following.sub, target, options))
+        await self._send(subscribing)
         return following
 
     async def unsubscribe(self, following: Following) -> None:
@@ -130,13 +135,20 @@ class Session:
 
     async def tell_presence(self, following: Following, state: dict[str, Any]) -> None:
         """Says what this connection does where it is present."""
-        await self._send(wire.encode(wire.PRESENCE, following.sub, state))
+        await self._send(self._fit("a state", wire.PRESENCE, following.sub, state))
 
     async def _grant(self, size: int) -> None:
         self._owed += size
         if self._owed >= GRANT_BYTES:
             owed, self._owed = self._owed, 0
             await self._send(wire.encode(wire.CREDIT, 0, owed))
+
+    def _fit(self, what: str, *frame: Any) -> bytes:
+        """A frame with what others want to say. One for which the server would end the connection is refused here, for all else that is on it."""
+        try:
+            return wire.encode_within(self._message_bytes, *frame)
+        except wire.Unfit as unfit:
+            raise Refused({"code": unfit.code, "message": f"{what} was not sent: {unfit}", "retry": "never"}) from None
 
     async def _send(self, data: bytes) -> None:
         try:

@@ -20,6 +20,8 @@ PING, PONG, NOTICE, GOAWAY = 30, 31, 32, 33
 FROM_CLIENTS = {HELLO, REQUEST, CANCEL, SUBSCRIBE, CREDIT, UNSUBSCRIBE}
 #: How deep a frame may be nested, with itself as 1.
 DEPTH = 32
+#: How many values a client's frame may hold, its keys and itself counted; and how many bytes a key in it may have.
+VALUES, KEY_BYTES = 10_000, 256
 
 #: Bytes that follow a value's first byte, of those that have no length and no parts.
 _FIXED = {0xC0: 0, 0xC2: 0, 0xC3: 0, 0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8}
@@ -34,9 +36,50 @@ class Malformed(Exception):
     """Bytes that are no frames."""
 
 
+class Unfit(Exception):
+    """What is no frame that a client may send: the server would end the connection for it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        """What a server would call it, in a request that it could read: `too_large` or `invalid`."""
+
+
 def encode(*frame: Any) -> bytes:
     """A frame as bytes."""
     return ormsgpack.packb(list(frame))
+
+
+def encode_within(most: int, *frame: Any) -> bytes:
+    """A client's frame as bytes, up to so many. Raises `Unfit`."""
+    try:
+        data = encode(*frame)
+    except TypeError as error:
+        raise Unfit("invalid", f"it holds what can't be sent: {error}") from None
+    if len(data) > most:
+        raise Unfit("too_large", f"it has {len(data)} bytes; {most} are the most")
+    told = ormsgpack.unpackb(data)
+    if _depth(told) > DEPTH:
+        raise Unfit("invalid", f"it is nested too deep: {DEPTH} levels are the most")
+    values = count(told)
+    if values > VALUES:
+        raise Unfit("too_large", f"it holds {values} values; {VALUES} are the most")
+    if _has_long_key(told):
+        raise Unfit("invalid", f"it holds a key that is too long: {KEY_BYTES} bytes are the most")
+    return data
+
+
+def count(value: Any) -> int:
+    """How many values there are in a value, its keys and itself counted."""
+    if isinstance(value, dict):
+        return 1 + len(value) + sum(map(count, value.values()))
+    return 1 + sum(map(count, value)) if isinstance(value, list) else 1
+
+
+def _has_long_key(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(len(key.encode()) > KEY_BYTES for key in value) or any(map(_has_long_key, value.values()))
+    return isinstance(value, list) and any(map(_has_long_key, value))
 
 
 def frames(message: bytes) -> Iterator[tuple[list[Any], int]]:

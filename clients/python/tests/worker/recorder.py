@@ -72,7 +72,7 @@ class Recorder:
         recorded.end = None
 
         async def listen() -> None:
-            while (message := await child.line.receive()) is not None:
+            while (message := await child.said()) is not None:
                 if message["op"] == "event":
                     await say(message["event"])
                 elif message["op"] == "ask":

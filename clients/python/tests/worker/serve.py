@@ -37,6 +37,11 @@ for name in (
     "speaks",
     "refuses",
     "prints_a_lot",
+    "too_much",
+    "told_to_end",
+    "unreadable_output",
+    "huge_output",
+    "leaves_processes",
 ):
     worker.agent(name, f"my_project.agents:{name}")
 worker.agent("missing", "my_project.fails_to_import:agent")

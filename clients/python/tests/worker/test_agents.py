@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import os
+import signal
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,8 @@ import ormsgpack
 import psutil
 import pytest
 
-from crewline.worker.children import Children
+from crewline.worker.children import Child, Children, Printed
+from crewline.worker.pipe import Line, pack
 from fake_llm import FakeLLM
 from recorder import Recorded, Recorder
 
@@ -143,6 +147,21 @@ async def test_every_event_fits_the_protocol(recorder: Recorder) -> None:
     assert "bytes more were left out" in recorded.of("task.finished")[0]["output"]
 
 
+async def test_an_output_is_cut_and_cleaned_before_it_is_told(recorder: Recorder) -> None:
+    recorded = await run(recorder, "huge_output")
+    assert recorded.end is not None and recorded.end["status"] == "succeeded"
+    assert len(recorded.end["output"]) < 33_000 and "bytes more were left out" in recorded.end["output"]
+    recorded = await run(recorder, "unreadable_output")
+    assert recorded.end == {"status": "succeeded", "output": "a \\x00 and \\ud800"}
+
+
+async def test_what_is_too_much_or_no_message_fails_the_run(recorder: Recorder) -> None:
+    assert "bytes can't be told at once" in fault(await run(recorder, "huge_message"))["message"]
+    recorded = await run(recorder, "garbles")
+    assert "what the run's process has said can't be read" in fault(recorded)["message"]
+    assert os.WTERMSIG(recorded.status) == signal.SIGKILL
+
+
 async def test_an_error_of_the_crew_is_told_where_it_was(recorder: Recorder) -> None:
     recorded = await run(recorder, "raises")
     told = fault(recorded)
@@ -214,6 +233,44 @@ async def test_what_a_run_has_started_ends_with_it(recorder: Recorder) -> None:
     recorded = await run(recorder, "parent", until=lambda event: event["type"] == "log.written", then=lambda child: child.cancel())
     pid = recorded.of("log.written")[0]["fields"]["pid"]
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("then", ["return", "leave", "cancel"])
+async def test_a_run_ends_with_its_process_and_so_does_what_it_has_left_behind(recorder: Recorder, then: str) -> None:
+    inputs = {"then": "wait" if then == "cancel" else then}
+    below: list[psutil.Process] = []
+
+    def look(child: Child) -> None:
+        below.extend(psutil.Process(child.pid).children(recursive=True))
+        if then == "cancel":
+            child.cancel("now")
+
+    recorded = await run(recorder, "leaves_processes", inputs, until=lambda event: event.get("message") == "left", then=look)
+    assert any(event["message"] == "before" for event in recorded.of("log.written"))
+    if then == "return":
+        assert recorded.end == {"status": "succeeded", "output": "done"}
+    if then == "leave":
+        assert recorded.end is None and os.waitstatus_to_exitcode(recorded.status) == 5
+    left = recorded.of("log.written")
+    pids = next(event["fields"]["pids"] for event in left if event["message"] == "left")
+    assert len(pids) == 2
+    while any(psutil.pid_exists(pid) for pid in [*pids, *(process.pid for process in below)]):
+        await asyncio.sleep(0.01)
+
+
+async def test_what_a_process_has_said_is_read_to_its_end_though_others_hold_it_open() -> None:
+    """Where the system does not know what a run has left behind."""
+    there_out, out = os.pipe()
+    there, here = socket.socketpair()
+    printed, line = await Printed.of(there_out), await Line.over(here)
+    os.write(out, b"words")
+    there.sendall(pack({"op": "end"}))
+    printed.finish()
+    line.finish()
+    assert await printed.reader.read() == b"words"
+    assert (await line.receive(), await line.receive()) == ({"op": "end"}, None)
+    os.close(out)
+    there.close()
 
 
 async def test_a_process_starts_fast_though_it_has_crewai(recorder: Recorder) -> None:

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from crewline import Refused
 from fake_llm import FakeLLM
-from server import PATIENCE, Person, Server
+from server import Person, Server
 from workers import Road, WorkerProcess
 
 pytestmark = pytest.mark.asyncio
@@ -165,10 +165,12 @@ async def test_a_worker_without_a_key_or_an_address_says_so(fake_llm: FakeLLM) -
 
 async def test_a_key_that_is_revoked_ends_its_worker_at_once(place: Place) -> None:
     worker = await place.worker()
+    run = await place.person.start("ticks")
+    await place.person.log(run, lambda log: len(lines(log)) > 2)
     keys = await place.person.call("api_key.list", {})
     await place.person.call("api_key.revoke", {"id": keys["items"][0]["id"]})
     assert await worker.ended() == 3
-    assert "the server does not take the API key" in worker.said
+    assert "the server does not take the API key" in worker.said and "Traceback" not in worker.said, worker.said
 
 
 async def test_a_name_that_the_engine_has_ends_the_worker_and_it_says_which(place: Place) -> None:
@@ -180,10 +182,22 @@ async def test_a_name_that_the_engine_has_ends_the_worker_and_it_says_which(plac
 
 async def test_a_second_worker_of_the_same_name_ends_the_first_which_says_why(place: Place) -> None:
     first = await place.worker()
+    run = await place.person.start("ticks")
+    await place.person.log(run, lambda log: len(lines(log)) > 2)
     second = await place.worker()
-    ended = await asyncio.wait({asyncio.ensure_future(one.ended()) for one in (first, second)}, return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE)
-    assert ended[0]
-    assert "another worker has registered as `one`" in first.said + second.said
+    assert await first.ended() == 3
+    assert "another worker has registered as `one`" in first.said and "Traceback" not in first.said, first.said
+    await place.person.log(run, lambda log: sum(event["type"] == "log.written" and event["fields"]["attempt"] == 2 for event in log) > 20)
+    await place.person.call("run.steer", {"id": run, "text": "stop"})
+    row, _ = await place.person.ended(run)
+    assert (row["status"], row["attempt"]) == ("succeeded", 2)
+    assert second.process is not None and second.process.poll() is None
+
+
+async def test_a_script_that_is_started_as_a_module_is_no_worker_in_its_runs_processes(place: Place) -> None:
+    worker = await place.worker("script", script=["-m", "my_project.script"], script_key=place.key)
+    run, _ = await place.person.ended(await place.person.start("hello_of_script", {"name": "Ada"}))
+    assert (run["status"], run["output"], run["attempt"]) == ("succeeded", "Hello Ada", 1), (run, worker.said)
 
 
 async def test_every_failure_of_a_crew_is_seen_by_who_started_it_and_the_worker_lives_on(place: Place) -> None:
@@ -192,23 +206,40 @@ async def test_every_failure_of_a_crew_is_seen_by_who_started_it_and_the_worker_
         "raises": ("internal", "ValueError: a bug of the crew (agents.py, line "),
         "crashes": ("internal", "ended by SIGSEGV"),
         "refuses": ("invalid", "there is no such customer"),
+        "told_to_end": ("internal", "by SIGTERM"),
         "missing": ("internal", "could not be imported by the worker: RuntimeError: the database is away"),
         "py_broken": ("internal", "could not be imported by the worker: RuntimeError: the database is away"),
     }
     for crew, (code, words) in expected.items():
         run, _ = await place.person.ended(await place.person.start(crew))
         assert run["status"] == "failed" and run["fault"]["code"] == code and words in run["fault"]["message"], (crew, run)
+        assert run["attempt"] == 1
     for crew, inputs in (("nobody_has_this", {}), ("py_research", {"topic": "Rust"}), ("in_script", {"name": 7})):
         with pytest.raises(Refused) as refused:
             await place.person.start(crew, inputs)
         assert refused.value.code == "invalid"
     run, log = await place.person.ended(await place.person.start("binary"))
     assert run["status"] == "succeeded" and "żółć" in lines(log)
+    for crew in ("unreadable_output", "huge_output"):
+        run, _ = await place.person.ended(await place.person.start(crew))
+        assert (run["status"], run["attempt"]) == ("succeeded", 1), (crew, run)
     run, log = await place.person.ended(await place.person.start("prints_a_lot", {"lines": 5000}))
     assert run["status"] == "succeeded" and "are left out" in lines(log)[-1]
     run, _ = await place.person.ended(await place.person.start("in_script", {"name": "Ada"}))
     assert run["status"] == "succeeded"
     assert worker.process is not None and worker.process.poll() is None
+
+
+async def test_a_run_that_says_what_no_message_can_hold_fails_alone(place: Place) -> None:
+    worker = await place.worker()
+    beside = await place.person.start("ticks")
+    await place.person.log(beside, lambda log: len(lines(log)) > 2)
+    for way in ("fields", "values", "question", "fault", "event", "keys", "deep"):
+        run, _ = await place.person.ended(await place.person.start("too_much", {"way": way}))
+        assert (run["status"], run["attempt"]) == ("failed", 1) and "was not sent" in run["fault"]["message"], (way, run)
+    await place.person.call("run.steer", {"id": beside, "text": "stop"})
+    row, _ = await place.person.ended(beside)
+    assert (row["output"], row["attempt"]) == ("one heard stop", 1), worker.said
 
 
 async def test_a_crew_that_floods_is_held_back_and_nothing_is_lost(place: Place) -> None:
@@ -403,6 +434,17 @@ async def test_a_worker_that_is_killed_loses_its_run_to_another_and_leaves_no_pr
     row, _ = await hasty.person.ended(run)
     assert row["output"] == "second heard stop"
     assert not [child for child in children if child.is_running() and child.status() != "zombie"]
+
+
+async def test_a_worker_that_is_killed_leaves_nothing_that_its_runs_have_left_behind(hasty: Place) -> None:
+    worker = await hasty.worker()
+    run = await hasty.person.start("leaves_processes", {"then": "wait"})
+    await hasty.person.log(run, lambda log: "left" in lines(log))
+    below = worker.ps.children(recursive=True)
+    assert len(below) > 4
+    await worker.kill()
+    while any(process.is_running() and process.status() != "zombie" for process in below):
+        await asyncio.sleep(0.01)
 
 
 async def test_a_worker_that_is_to_stop_lets_its_runs_end_and_takes_no_more(place: Place) -> None:

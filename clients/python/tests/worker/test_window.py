@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from crewline import wire
 from crewline.worker import events
 from crewline.worker.window import BATCH_EVENTS, EVENTS, Window
 
@@ -57,6 +58,17 @@ async def test_words_of_a_part_that_wait_are_joined_and_those_on_their_way_are_n
     second = window.batch()
     assert second is not None and second[0] == 2 and [event["text"] for event in second[1]] == ["c", "d"]
     assert window.batch() is None
+
+
+async def test_events_that_hold_many_values_are_sent_in_smaller_batches() -> None:
+    window = Window(asyncio.Event())
+    for number in range(20):
+        await window.add({**line(number), "fields": {str(name): name for name in range(500)}})
+    sent = []
+    while (batch := window.batch()) is not None:
+        assert wire.encode_within(1 << 20, wire.REQUEST, 1, "run.append", {"events": batch[1]})
+        sent += batch[1]
+    assert [event["message"] for event in sent] == [str(number) for number in range(20)]
 
 
 @pytest.mark.parametrize("seed", range(50))

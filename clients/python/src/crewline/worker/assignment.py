@@ -11,9 +11,9 @@ from collections import deque
 from typing import Any, Literal
 
 from ..keys import new_key
-from . import events, printed, values
+from . import events, printed
 from .children import Child, Children
-from .link import Link, Refused
+from .link import Gone, Link, Refused
 from .past import Past
 from .served import Served, Settings
 from .window import Window
@@ -26,8 +26,6 @@ HEARD = ["run.cancel_requested", "run.pause_requested", "run.resumed", "steer.re
 PASSING = {"unavailable", "internal", "timeout", "rate_limited", "too_many", "disconnected"}
 #: What one request brings of a file.
 PART_BYTES = 512 << 10
-#: What a run's output may have: more is cut.
-OUTPUT_BYTES = 32_000
 
 
 class Assignment:
@@ -43,6 +41,7 @@ class Assignment:
         self._settings = settings
         self._wake = asyncio.Event()
         self.window = Window(self._wake)
+        self._starting: asyncio.Task[Child] | None = None
         self._child: Child | None = None
         self._asks: deque[tuple[int, dict[str, Any]]] = deque()
         self._questions: dict[str, int] = {}
@@ -67,8 +66,7 @@ class Assignment:
             self.lost = True
             self._wake.set()
             self._lifting = asyncio.ensure_future(self.window.lift())
-            if self._child is not None:
-                self._child.kill()
+            self._kill()
 
     async def cancel(self, mode: Literal["graceful", "now"]) -> None:
         """A person asked for the run's end."""
@@ -76,13 +74,20 @@ class Assignment:
         await self.window.lift()
         if self._child is not None:
             self._child.cancel(mode)
+        elif self._starting is not None:
+            self._starting.cancel()
 
     async def release(self) -> None:
         """Gives the run back: another worker begins where its log ends."""
         self._released = True
         await self.window.lift()
+        self._kill()
+
+    def _kill(self) -> None:
         if self._child is not None:
             self._child.kill()
+        elif self._starting is not None:
+            self._starting.cancel()
 
     # From beginning to end.
 
@@ -139,8 +144,14 @@ class Assignment:
             "past": past.told(),
             "hot_seconds": self._settings.hot_seconds,
         }
+        self._starting = asyncio.ensure_future(self._children.start(job))
+        await asyncio.wait({self._starting})
+        if self._starting.cancelled():
+            # What is loaded beforehand takes its time.
+            self._end("released" if self._released else "cancelled")
+            return
         try:
-            child = self._child = await self._children.start(job)
+            child = self._child = self._starting.result()
         except (OSError, ChildProcessError) as error:
             self._end("failed", fault=events.fault("internal", f"the worker could not start a process for the run: {error}"))
             return
@@ -166,7 +177,7 @@ class Assignment:
 
     async def _listen(self, child: Child) -> dict[str, Any] | None:
         """Takes what the run's process says, until it says how it ended, or is gone. Reading waits for room: that holds the crew back."""
-        while (told := await child.line.receive()) is not None:
+        while (told := await child.said()) is not None:
             if told["op"] == "event":
                 await self.window.add(told["event"])
             elif told["op"] in ("ask", "keep"):
@@ -180,9 +191,10 @@ class Assignment:
     def _conclude(self, end: dict[str, Any] | None, status: int) -> None:
         if self._released and (end is None or end["status"] != "succeeded"):
             self._end("released")
+        elif end is not None and end["status"] == "cancelled" and not self._cancelling:
+            self._end("failed", fault=events.fault("internal", "something outside of the run has told its process to end, by SIGTERM"))
         elif end is not None:
-            output = values.text(end["output"], OUTPUT_BYTES) if end.get("output") is not None else None
-            self._end(end["status"], output=output, fault=end.get("fault"))
+            self._end(end["status"], output=end.get("output"), fault=end.get("fault"))
         elif self._cancelling:
             self._end("cancelled")
         else:
@@ -199,8 +211,13 @@ class Assignment:
             async for _, happened in self._link.follow(self.run_id, head, HEARD):
                 for event in happened:
                     await self._heard(event)
+        except Gone:
+            # The worker ends, and says why.
+            pass
         except Refused as refused:
-            log.warning("run %s can't be followed: %s", self.run_id, refused)
+            # One that was put away or given back is no more this worker's to follow.
+            if self._ending is None and not self.lost:
+                log.warning("run %s can't be followed: %s", self.run_id, refused)
         except Exception:
             log.exception("run %s", self.run_id)
         if self._ending is None:
@@ -277,8 +294,7 @@ class Assignment:
             await self._give_up(f"the server refused what the run told of itself: {refused}")
 
     async def _give_up(self, message: str) -> None:
-        if self._child is not None:
-            self._child.kill()
+        self._kill()
         fault = events.fault("internal", message)
         await self._call("run.finish", {**self.held, "status": "failed", "fault": fault}, key=True)
         self.lost = True
@@ -319,6 +335,15 @@ class Assignment:
         self._tell({"op": "answer", "n": told["n"]})
 
     async def _finish(self, ending: dict[str, Any]) -> None:
+        try:
+            await self._tell_end(ending)
+        except Refused as refused:
+            if refused.code == "lease_lost" or self.lost:
+                raise
+            # Left as it is, the run would be executed again and again.
+            await self._give_up(f"the server refused how the run ended: {refused}")
+
+    async def _tell_end(self, ending: dict[str, Any]) -> None:
         if ending["status"] == "parked":
             try:
                 await self._call("run.park", self.held, key=True)
@@ -330,14 +355,8 @@ class Assignment:
                 ending = {"status": "released"}
         if ending["status"] == "released":
             await self._call("run.release", self.held, key=True)
-            return
-        try:
+        else:
             await self._call("run.finish", {**self.held, **ending}, key=True)
-        except Refused as refused:
-            if refused.code not in ("invalid", "too_large"):
-                raise
-            # Left as it is, the run would be executed again and again.
-            await self._give_up(f"the server refused how the run ended: {refused}")
 
     async def _call(self, op: str, body: dict[str, Any], key: bool = False) -> Any:
         """Asks until there is an answer; a fault that passes is waited for."""

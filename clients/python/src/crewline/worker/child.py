@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from . import events, target
+from . import events, orphans, target, values
 from .pipe import Pipe
 from .run import AsyncRun, Parked, Run, RunBase, RunCancelled, RunEnded, RunFailed
 
@@ -33,7 +33,7 @@ def main(sock: socket.socket, out: int, err: int) -> None:
     except BaseException as error:
         end = {"status": "failed", "fault": told(error)}
     with contextlib.suppress(OSError):
-        pipe.send({"op": "end", **end})
+        pipe.send({"op": "end", **values.json_value(end)})
     with contextlib.suppress(Exception):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -44,6 +44,8 @@ def main(sock: socket.socket, out: int, err: int) -> None:
 def _settle(out: int, err: int) -> None:
     """A process group of its own, nothing to read, and what is printed goes to the supervisor."""
     os.setsid()
+    # What it leaves behind stays its own until it ends: only then the forkserver knows that nobody wants it any more.
+    orphans.adopt()
     nothing = os.open(os.devnull, os.O_RDONLY)
     for given, stream in ((nothing, 0), (out, 1), (err, 2)):
         os.dup2(given, stream)
@@ -80,7 +82,7 @@ def _execute(job: dict[str, Any], pipe: Pipe) -> dict[str, Any]:
             run = AsyncRun(job, pipe.send) if target.is_async(function) else run
             _listen(run, pipe)
             output = execute(run, function)
-        return {"status": "succeeded", "output": "" if output is None else str(output)}
+        return {"status": "succeeded", "output": values.text("" if output is None else output, values.OUTPUT_BYTES)}
     except BaseException as error:
         if run.cancelled:
             return {"status": "cancelled"}
@@ -138,7 +140,7 @@ def _called(run: RunBase, function: Callable[..., Any]) -> Any:
             run.text(value)
         elif isinstance(value, dict) and "type" in value:
             run.end_text()
-            run.emit(value)
+            run.emit(values.json_value(value))
         else:
             raise TypeError(f"an agent yields text, or events made by `crewline.worker.events`; not {type(value).__name__}")
 

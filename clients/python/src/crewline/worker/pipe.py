@@ -7,6 +7,8 @@ That is the whole of back-pressure; there is nothing to tune and nothing that co
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import struct
 import threading
@@ -19,9 +21,15 @@ _LENGTH = struct.Struct(">I")
 MESSAGE_BYTES = 64 << 20
 
 
+class Garbled(Exception):
+    """What the other side has said is no message."""
+
+
 def pack(message: Any) -> bytes:
     """A message as it stands on the pipe."""
     data = ormsgpack.packb(message, default=str, option=ormsgpack.OPT_NON_STR_KEYS)
+    if len(data) > MESSAGE_BYTES:
+        raise ValueError(f"{len(data)} bytes can't be told at once; {MESSAGE_BYTES} are the most: say it in parts")
     return _LENGTH.pack(len(data)) + data
 
 
@@ -54,7 +62,20 @@ class Pipe:
         data = self._received.read(size)
         if len(data) < size:
             raise EOFError
-        return ormsgpack.unpackb(data)
+        return ormsgpack.unpackb(data, option=ormsgpack.OPT_NON_STR_KEYS)
+
+
+def finish(reader: asyncio.StreamReader, transport: asyncio.ReadTransport, source: Any) -> None:
+    """Ends a stream whose writer is gone, after what it has left there: a process that it started may hold the other end open for ever."""
+    if transport.is_closing():
+        return
+    transport.pause_reading()
+    with contextlib.suppress(OSError):
+        # More than a pipe or a socket holds; nothing where it has ended by itself.
+        if left := os.read(source.fileno(), 4 << 20):
+            reader.feed_data(left)
+    reader.feed_eof()
+    transport.close()
 
 
 class Line:
@@ -75,14 +96,21 @@ class Line:
             self._writer.write(pack(message))
 
     async def receive(self) -> Any:
-        """The next message, or `None` when the run's process has gone."""
+        """The next message, or `None` when the run's process has gone. Raises `Garbled`."""
         try:
             size = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))[0]
             if size > MESSAGE_BYTES:
-                return None
-            return ormsgpack.unpackb(await self._reader.readexactly(size))
-        except (asyncio.IncompleteReadError, OSError, ormsgpack.MsgpackDecodeError):
+                raise Garbled(f"it announces {size} bytes")
+            return ormsgpack.unpackb(await self._reader.readexactly(size), option=ormsgpack.OPT_NON_STR_KEYS)
+        except (asyncio.IncompleteReadError, OSError):
             return None
+        except ormsgpack.MsgpackDecodeError as error:
+            raise Garbled(str(error)) from None
+
+    def finish(self) -> None:
+        """Ends it after what has come, when the run's process has gone."""
+        transport: Any = self._writer.transport
+        finish(self._reader, transport, transport.get_extra_info("socket"))
 
     def close(self) -> None:
         """Hangs up."""

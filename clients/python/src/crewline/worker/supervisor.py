@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from typing import Any
 
-from .assignment import PASSING, Assignment
+from .assignment import PASSING, Assignment, died
 from .children import Children
 from .link import Gone, Link, Refused
 from .served import Served, Settings
@@ -16,8 +16,8 @@ log = logging.getLogger("crewline.worker")
 
 #: How long giving runs back may take; where the server is away it finds out by itself.
 RELEASE_SECONDS = 10.0
-#: After so many ends of the list of leases on a connection that lives, someone else is this worker.
-ENDED_TOO_OFTEN = 3
+#: How long a crew may take to be imported when the worker starts; meanwhile nothing is served.
+DESCRIBE_SECONDS = 60.0
 
 
 class Supervisor:
@@ -40,7 +40,6 @@ class Supervisor:
 
     async def serve(self) -> None:
         """Serves until it is drained, or the connection has ended for good."""
-        await asyncio.gather(*(self._describe(one) for one in self._served.values() if one.kind == "crew"))
         connection = asyncio.ensure_future(self._connections())
         renewing = asyncio.ensure_future(self._renew())
         draining = asyncio.ensure_future(self._drained())
@@ -84,15 +83,22 @@ class Supervisor:
         child = await self._children.start({"op": "describe", "target": served.target})
         told: dict[str, Any] | None = None
         printed = asyncio.gather(child.output.read(), child.errors.read())
-        while (message := await child.line.receive()) is not None:
+        hung = asyncio.get_running_loop().call_later(DESCRIBE_SECONDS, child.kill)
+        while (message := await child.said()) is not None:
             told = message
-        await child.cleared()
+        status = await child.cleared()
+        hung.cancel()
         _, errors = await printed
         if told is not None and told["status"] == "described":
             served.description = served.description or told["described"]["description"]
             served.input_schema = served.input_schema or told["described"]["input_schema"]
             return
-        why = told["fault"]["message"] if told is not None else "its process died"
+        if told is not None:
+            why = told["fault"]["message"]
+        elif hung.when() <= asyncio.get_running_loop().time():
+            why = f"importing `{served.target}` has taken longer than {DESCRIBE_SECONDS:.0f} s"
+        else:
+            why = died(status)
         log.error("the crew `%s` can't be made: %s\n%s", served.name, why, errors.decode("utf-8", "replace")[-4000:])
         served.description = served.description or f"can't be made: {why}"
 
@@ -100,7 +106,8 @@ class Supervisor:
 
     async def _connections(self) -> None:
         """Registers on every new connection, and then hears what is assigned."""
-        number = ended = 0
+        await asyncio.gather(*(self._describe(one) for one in self._served.values() if one.kind == "crew"))
+        number = 0
         while True:
             number = await self._link.connected(number)
             await self._register()
@@ -110,10 +117,6 @@ class Supervisor:
                 await asyncio.wait({leases, anew}, return_when=asyncio.FIRST_COMPLETED)
                 if leases.done() and not anew.done():
                     leases.result()
-                    # The server ends it for a worker that registers later by the same name.
-                    ended += 1
-                    if ended == ENDED_TOO_OFTEN:
-                        raise Gone(f"another worker has registered as `{self._settings.name}` with the same key: give one of them another name")
                     number -= 1
                     await asyncio.sleep(0.5)
             finally:
@@ -156,14 +159,25 @@ class Supervisor:
                 wait = min(wait * 2, 10)
 
     async def _leases(self) -> None:
-        async for rows in self._link.rows("lease.list", {"mine": True}):
-            by_run = {row["run_id"]: row for row in rows}
-            for assignment in list(self._assignments.values()):
-                row = by_run.get(assignment.run_id)
-                if row is None or row["epoch"] != assignment.epoch:
-                    assignment.lose()
-            self._rows = rows
-            self._take_up()
+        """Hears what is assigned, until the server ends that. Raises `Gone` where it is another worker's now."""
+        try:
+            async for rows in self._link.rows("lease.list", {"mine": True}):
+                by_run = {row["run_id"]: row for row in rows}
+                for assignment in list(self._assignments.values()):
+                    row = by_run.get(assignment.run_id)
+                    if row is None or row["epoch"] != assignment.epoch:
+                        assignment.lose()
+                self._rows = rows
+                self._take_up()
+        except Refused as refused:
+            if refused.code != "conflict" and refused.code not in PASSING:
+                raise Gone(f"lease.list was refused: {refused}") from refused
+        try:
+            await self._link.call("lease.renew", {"held": []})
+        except Refused as refused:
+            if refused.code == "lease_lost":
+                name = self._settings.name
+                raise Gone(f"another worker has registered as `{name}` with the same key: give one of them another name") from None
 
     def _take_up(self) -> None:
         for row in self._rows:
@@ -182,6 +196,9 @@ class Supervisor:
     async def _execute(self, assignment: Assignment) -> None:
         try:
             await assignment.execute()
+        except Gone:
+            # The worker ends, and says why.
+            pass
         except Exception:
             log.exception("run %s", assignment.run_id)
         finally:

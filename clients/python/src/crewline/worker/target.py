@@ -14,6 +14,8 @@ from .run import RunFailed
 
 #: The name under which a worker's own script is imported again in a run's process.
 MAIN = "__crewline_main__"
+#: Whether this is a run's process, or what such are forked from: a worker's script that is imported here makes no worker.
+in_run = False
 
 
 def reference(function: Callable[..., Any]) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 #: The longest text that one event carries: an event is at most 256 KiB.
 TEXT_BYTES = 128 << 10
+#: What a run's output may have: more is cut.
+OUTPUT_BYTES = 32_000
 #: How deep a value may be nested; the protocol allows 32 with the frame around it.
 DEPTH = 24
 #: Integers beyond this are no integers to a browser.

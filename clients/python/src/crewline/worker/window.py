@@ -8,14 +8,16 @@ from itertools import islice
 
 import ormsgpack
 
+from ..wire import VALUES, count
 from .events import Event
 
 #: How many events may be kept; beyond that the crew waits.
 EVENTS = 1024
 #: How many bytes they may have together.
 BYTES = 1 << 20
-#: How many events, and about how many bytes, one append carries.
+#: How many events, how many values in them, and about how many bytes, one append carries.
 BATCH_EVENTS = 256
+BATCH_VALUES = VALUES // 2
 BATCH_BYTES = 256 << 10
 #: A delta grows to this, while it waits.
 DELTA_BYTES = 8 << 10
@@ -47,7 +49,7 @@ class Window:
         """Keeps an event; waits for room first. Words of a part that wait are joined."""
         async with self._changed:
             await self._changed.wait_for(self._has_room)
-            size = len(ormsgpack.packb(event))
+            size = len(ormsgpack.packb(event, option=ormsgpack.OPT_NON_STR_KEYS))
             if event["type"] == "text.delta" and self._kept and self._kept[-1][0] > self.sent:
                 seq, before, grown = self._kept[-1]
                 if before["type"] == "text.delta" and before["part"] == event["part"] and grown + size <= DELTA_BYTES:
@@ -68,12 +70,13 @@ class Window:
             return None
         first = self._kept[0][0]
         events: list[Event] = []
-        total = 0
+        total = values = 0
         for _, event, size in islice(self._kept, self.sent + 1 - first, None):
-            if events and (len(events) == BATCH_EVENTS or total + size > BATCH_BYTES):
+            values += count(event)
+            total += size
+            if events and (len(events) == BATCH_EVENTS or values > BATCH_VALUES or total > BATCH_BYTES):
                 break
             events.append(event)
-            total += size
         start, self.sent = self.sent + 1, self.sent + len(events)
         return start, events
 

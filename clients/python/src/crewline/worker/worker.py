@@ -111,8 +111,8 @@ class Worker:
 
     def run(self) -> None:
         """Serves until TERM or an interrupt; then lets its runs end. Exits with why, when the server will not have it."""
-        if target.MAIN in sys.modules:
-            # A run's process has imported the script to find an agent in it.
+        if target.in_run:
+            # The script was imported to find an agent in it.
             return
         if not logging.getLogger().handlers:
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -124,6 +124,8 @@ class Worker:
 
     async def serve(self, link: Link | None = None) -> None:
         """The same within an event loop."""
+        if target.in_run:
+            return
         if not self._served:
             raise Gone("there is nothing to serve: name a crew or an agent first")
         if link is None:

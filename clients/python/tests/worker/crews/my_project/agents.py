@@ -109,10 +109,54 @@ def leaves(run: Run) -> None:
     os._exit(3)
 
 
+def told_to_end(run: Run) -> str:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(600)
+    return "went on"
+
+
+def unreadable_output(run: Run) -> str:
+    return "a \0 and \ud800"
+
+
+def huge_output(run: Run) -> str:
+    return "y" * (70 << 20)
+
+
+def huge_message(run: Run) -> None:
+    run.emit(events.log("info", "x") | {"fields": {"a": "y" * (70 << 20)}})
+
+
+def garbles(run: Run) -> None:
+    """Writes where only Crewline writes, as a crew that closes and opens any descriptor may."""
+    run._send.__self__._socket.sendall(b"\xff" * 100)  # type: ignore[attr-defined]
+    time.sleep(600)
+
+
 def blocked(run: Run) -> None:
     run.log("blocked")
     here, _there = socket.socketpair()
     here.recv(1)
+
+
+def leaves_processes(run: Run) -> str:
+    """Leaves processes behind, each in a session of its own: one that was started, and one that was forked and holds all that is open."""
+    import threading
+
+    print("before", flush=True)
+    left = [subprocess.Popen(["sleep", "600"], start_new_session=True).pid]
+    outer = os.fork()
+    if outer == 0:
+        os.setsid()
+        os.fork()
+        time.sleep(600)
+    left += [outer]
+    run.log("left", pids=left)
+    if run.inputs.get("then") == "leave":
+        os._exit(5)
+    if run.inputs.get("then") == "wait":
+        threading.Event().wait()
+    return "done"
 
 
 def busy(run: Run) -> None:
@@ -168,3 +212,27 @@ def keeps(run: Run) -> str:
 async def keeps_too_much(run: AsyncRun) -> str:
     await run.artifact("huge.bin", b"x" * ((8 << 20) + 1))
     return "kept"
+
+
+def too_much(run: Run) -> Iterator[Any]:
+    """Says of itself what no message to the server can hold, in the way it is told."""
+    large = {f"f{number}": "y" * 60_000 for number in range(100)}
+    deep: Any = 1
+    for _ in range(60):
+        deep = [deep]
+    way = run.inputs["way"]
+    if way == "fields":
+        run.log("x", **large)
+    elif way == "values":
+        run.log("x", **{f"f{number}": [1] * 400 for number in range(100)})
+    elif way == "question":
+        run.ask("k", "T?", schema={"type": "string", "enum": list(large.values())})
+    elif way == "fault":
+        raise RunFailed("invalid", "x", fields=[{"path": "p" * 1000, "code": "required", "message": "m" * 1000}] * 3000)
+    elif way == "event":
+        yield {"type": "log.written", "at": 1, "level": "info", "message": "x", "fields": large}
+    elif way == "keys":
+        run.emit({"type": "log.written", "at": 1, "level": "info", "message": "x", "fields": {1: 2}})
+    elif way == "deep":
+        yield {"type": "log.written", "at": 1, "level": "info", "message": "x", "fields": {"a": deep}}
+        run.emit({"type": "log.written", "at": 1, "level": "info", "message": "x", "fields": {"a": deep}})
