@@ -71,6 +71,22 @@ async def test_words_that_come_after_it_was_put_away_reach_the_agent_with_its_an
     assert recorded.of("task.finished")[1]["output"] == "revised(name sources)"
 
 
+async def test_an_answer_to_one_task_is_none_to_another_of_the_same_name(recorder: Recorder, fake_llm: FakeLLM) -> None:
+    recorded = await parked(recorder, "alike")
+    recorder.answer(recorded, recorded.asked[0], {"verdict": "approve"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "alike")
+    assert [row["body"] for row in recorded.asked] == ["one", "two"]
+    recorder.answer(recorded, recorded.asked[1], {"verdict": "reject", "comment": "not this"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "alike")
+    said = [(message["role"], words(message)) for message in fake_llm.requests[-1]["messages"]]
+    assert ("assistant", "two") in said
+    assert "not this" in said[-1][1]
+    recorder.answer(recorded, recorded.asked[2], {"verdict": "approve"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "alike")
+    assert recorded.end == {"status": "succeeded", "output": "revised(not this)"}
+    assert [event["output"] for event in recorded.of("task.finished")] == ["one", "revised(not this)"]
+
+
 async def test_a_tool_is_called_only_when_it_was_allowed_and_with_the_arguments_that_were(recorder: Recorder) -> None:
     def answers(row: dict[str, Any]) -> dict[str, Any]:
         return {"verdict": "approve", "arguments": {"to": "bob@example.com"}}
@@ -165,12 +181,66 @@ async def test_a_flow_that_is_put_away_goes_on_from_where_it_was(recorder: Recor
     assert [line["message"] for line in recorded.of("log.written")].count("drafting") == 1
 
 
+async def test_methods_that_ask_the_same_have_answers_of_their_own(recorder: Recorder) -> None:
+    recorded = await parked(recorder, "TwiceReviewedFlow")
+    recorder.answer(recorded, recorded.asked[0], {"verdict": "approve", "comment": "well done"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "TwiceReviewedFlow")
+    assert recorded.end == {"status": "parked"}
+    recorder.answer(recorded, recorded.asked[1], {"verdict": "reject", "comment": "not that one"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "TwiceReviewedFlow")
+    assert recorded.end == {"status": "succeeded", "output": "well done, not that one"}
+    assert [event["name"] for event in recorded.of("task.started")] == ["first", "second", "done"]
+    assert [event["task"] for event in recorded.of("task.finished")] == ["task-1", "task-2", "task-3"]
+
+
+async def test_a_method_that_is_done_again_is_asked_about_again(recorder: Recorder) -> None:
+    recorded = await parked(recorder, "RedoneFlow")
+    recorder.answer(recorded, recorded.asked[0], {"verdict": "reject", "comment": "no"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "RedoneFlow")
+    assert recorded.end == {"status": "parked"}
+    recorder.answer(recorded, recorded.asked[1], {"verdict": "approve"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "RedoneFlow")
+    assert recorded.end == {"status": "succeeded", "output": "published: draft draft "}
+    assert len(recorded.asked) == 2
+
+
+async def test_branches_of_a_flow_wait_for_their_own_answers(recorder: Recorder) -> None:
+    recorded = await parked(recorder, "BranchedFlow")
+    left, right = sorted(recorded.asked, key=lambda row: row["title"])
+    assert (left["title"], right["title"]) == ("Is the left good?", "Is the right good?")
+    recorder.answer(recorded, left, {"verdict": "approve", "comment": "yes"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "BranchedFlow")
+    assert recorded.end == {"status": "parked"}
+    recorder.answer(recorded, right, {"verdict": "reject", "comment": "no"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "BranchedFlow")
+    assert recorded.end == {"status": "succeeded", "output": "left: yes. right: no. "}
+    printed = [line["message"] for line in recorded.of("log.written")]
+    assert [printed.count(f"{side} is executed") for side in ("left", "right")] == [1, 1]
+    assert len(recorded.asked) == 2
+    assert sorted(event["name"] for event in recorded.of("task.started")) == ["after_left", "after_right", "both", "left", "right"]
+
+
+async def test_a_flow_is_not_put_away_in_the_middle_of_a_method(recorder: Recorder) -> None:
+    recorded = await parked(recorder, "BusyFlow")
+    recorder.answer(recorded, recorded.asked[0], {"verdict": "approve"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "BusyFlow")
+    assert recorded.end == {"status": "succeeded", "output": "begun done"}
+    assert sorted(event["name"] for event in recorded.of("task.started")) == ["asking", "both", "working"]
+
+
 async def test_a_flow_goes_where_a_person_sends_it(recorder: Recorder) -> None:
     def answers(row: dict[str, Any]) -> dict[str, Any]:
         assert row["kind"] == "input" and "publish" in row["schema"]["description"]
         return {"verdict": "answer", "value": "publish it @@say publish@@"}
 
     recorded = await recorder.run("crew", PEOPLE + "RoutedFlow", answers=answers, hot_seconds=60)
+    assert recorded.end == {"status": "succeeded", "output": "published"}
+
+
+async def test_a_flow_that_was_put_away_goes_where_a_person_sends_it(recorder: Recorder) -> None:
+    recorded = await parked(recorder, "RoutedFlow")
+    recorder.answer(recorded, recorded.asked[0], {"verdict": "answer", "value": "publish it @@say publish@@"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "RoutedFlow")
     assert recorded.end == {"status": "succeeded", "output": "published"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,8 +27,8 @@ def text(value: object, limit: int = TEXT_BYTES) -> str:
     return data[:limit].decode("utf-8", "ignore") + f"\n… [{len(data) - limit} bytes more were left out]"
 
 
-def json_value(value: Any, depth: int = DEPTH) -> Any:
-    """A value as JSON knows it. What is none, nested too deep or not finite is told as text."""
+def json_value(value: Any, depth: int = DEPTH, *, whole: bool = False) -> Any:
+    """A value as JSON knows it. What is none, nested too deep or not finite is told as text. Long texts are cut, unless `whole`."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -35,18 +36,18 @@ def json_value(value: Any, depth: int = DEPTH) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, str):
-        return text(value)
+        return text(value, sys.maxsize if whole else TEXT_BYTES)
     if depth == 0:
         return text(repr(value), 1024)
     if isinstance(value, Mapping):
-        return {text(key, 1024): json_value(item, depth - 1) for key, item in value.items()}
+        return {text(key, 1024): json_value(item, depth - 1, whole=whole) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [json_value(item, depth - 1) for item in value]
+        return [json_value(item, depth - 1, whole=whole) for item in value]
     dump = getattr(value, "model_dump", None)
     if callable(dump):
-        return json_value(dump(mode="json"), depth - 1)
+        return json_value(dump(mode="json"), depth - 1, whole=whole)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return json_value(dataclasses.asdict(value), depth - 1)
+        return json_value(dataclasses.asdict(value), depth - 1, whole=whole)
     return text(value)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from crewai import Crew
 from crewai.events.stream_context import add_stream_sink
 from crewai.events.utils.console_formatter import set_suppress_console_output
-from crewai.flow.async_feedback.types import HumanFeedbackPending
 from crewai.tasks.task_output import TaskOutput
 
-from ...worker.run import Parked, RunBase, RunFailed
+from ...worker.run import RunBase, RunFailed
 from . import people
 from .describe import Made, make, placeholders
+from .kept import KeptFlow
 from .sink import Crewed, Sink, Task, output_text, title
 
 
@@ -24,9 +24,15 @@ def execute(run: RunBase, target: Any, *, approve: list[str]) -> str:
     add_stream_sink(sink)
     # The run's events tell what CrewAI would draw on a terminal.
     set_suppress_console_output(True)
-    people.listen(run, sink, approve)
-    people.replay_reviews(run)
-    output = _flow(run, made.made) if crew is None else _crew(run, crew, sink)
+    people.replay_reviews(run, sink)
+    if crew is not None:
+        people.listen(run, sink, approve)
+        output = _crew(run, crew, sink)
+    else:
+        flow = KeptFlow(run, made.made)
+        sink.replays = flow.replays
+        people.listen(run, sink, approve, flow)
+        output = output_text(flow.kickoff())
     sink.end(output)
     return output
 
@@ -76,21 +82,6 @@ def quiet(crew: Crew) -> None:
     for model in models:
         if hasattr(model, "stream"):
             model.stream = True
-
-
-def _flow(run: RunBase, flow: Any) -> str:
-    persistence = people.LogPersistence.of(run)
-    kept = people.kept_flow(run)
-    if kept is None:
-        flow.persistence = persistence
-        done = flow.kickoff(inputs=run.inputs)
-    else:
-        flow = type(flow).from_pending(kept["flow"], persistence)
-        context = flow.pending_feedback
-        done = flow.resume(people.feedback_of(run.question(people.feedback_question(context)), context))
-    if isinstance(done, HumanFeedbackPending):
-        raise Parked
-    return output_text(done)
 
 
 def _crewed(crew: Crew | None) -> Crewed:

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from crewai import Agent, Crew, Process, Task
-from crewai.flow.flow import Flow, listen, router, start
+from crewai.flow.flow import Flow, and_, listen, router, start
 from crewai.flow.human_feedback import human_feedback
 from crewai.tools import tool
 from pydantic import BaseModel
@@ -21,6 +21,15 @@ def reviewed() -> Crew:
     crew: Crew = ResearchCrew().crew()
     crew.tasks[1].human_input = True
     return crew
+
+
+def alike() -> Crew:
+    """Two tasks of one name, of which people look at both answers."""
+    agent = Agent(role="Clerk", goal="Write", backstory="Writes.", llm=model())
+    tasks = [
+        Task(name="write", description=f"@@say {words}@@", expected_output="-", agent=agent, human_input=True, context=[]) for words in ("one", "two")
+    ]
+    return Crew(agents=[agent], tasks=tasks)
 
 
 def hierarchical() -> Crew:
@@ -165,6 +174,91 @@ class ReviewedFlow(Flow[Draft]):
     @listen(draft)
     def send(self, result: Any) -> str:
         return f"sent: {self.state.text}; {result.feedback}"
+
+
+class TwiceReviewedFlow(Flow[Draft]):
+    """Two methods that ask the same of the same."""
+
+    @start()
+    @human_feedback(message="Is it good?")
+    def first(self) -> str:
+        return "ready"
+
+    @listen(first)
+    @human_feedback(message="Is it good?")
+    def second(self, _: Any) -> str:
+        return "ready"
+
+    @listen(second)
+    def done(self, _: Any) -> str:
+        return ", ".join(result.feedback for result in self.human_feedback_history)
+
+
+class RedoneFlow(Flow[Draft]):
+    """Does it again until nobody has anything to say, and asks with the same words each time."""
+
+    @start("again")
+    @human_feedback(message="Publish?")
+    def draft(self) -> None:
+        self.state.text += "draft "
+
+    @router(draft)
+    def decide(self, result: Any) -> str:
+        return "again" if result.feedback else "good"
+
+    @listen("good")
+    def publish(self) -> str:
+        return f"published: {self.state.text}"
+
+
+class BranchedFlow(Flow[Draft]):
+    """Two branches that ask, and what comes of both."""
+
+    @start()
+    @human_feedback(message="Is the left good?")
+    def left(self) -> Draft:
+        print("left is executed")
+        return Draft(topic="left")
+
+    @start()
+    @human_feedback(message="Is the right good?")
+    def right(self) -> Draft:
+        print("right is executed")
+        return Draft(topic="right")
+
+    @listen(left)
+    def after_left(self, result: Any) -> str:
+        self.state.text += f"{result.output.topic}: {result.feedback}. "
+        return "after left"
+
+    @listen(right)
+    def after_right(self, result: Any) -> str:
+        self.state.text += f"{result.output.topic}: {result.feedback}. "
+        return "after right"
+
+    @listen(and_(after_left, after_right))
+    def both(self) -> str:
+        return self.state.text
+
+
+class BusyFlow(Flow[Draft]):
+    """One branch asks while the other is in the middle of something."""
+
+    @start()
+    @human_feedback(message="Is it good?")
+    async def asking(self) -> str:
+        return "ready"
+
+    @start()
+    def working(self) -> str:
+        self.state.text += "begun "
+        threading.Event().wait(0.5)
+        self.state.text += "done"
+        return "worked"
+
+    @listen(and_(asking, working))
+    def both(self) -> str:
+        return self.state.text
 
 
 class RoutedFlow(Flow[Draft]):
