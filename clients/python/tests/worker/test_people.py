@@ -147,6 +147,22 @@ async def test_what_was_approved_is_that_and_nothing_else(recorder: Recorder) ->
     assert not recorded.of("tool.finished")
 
 
+async def test_tasks_that_run_beside_each_other_are_put_away_too(recorder: Recorder) -> None:
+    recorded = await parked(recorder, "asking_beside", approve=["send_email"])
+    while recorded.end == {"status": "parked"}:
+        waiting = [row for row in recorded.asked if row["id"] not in {event["approval"]["id"] for event in recorded.of("approval.answered")}]
+        recorder.answer(recorded, waiting[0], {"verdict": "approve"})
+        await recorder.go_on(recorded, "crew", PEOPLE + "asking_beside", approve=["send_email"])
+    assert recorded.end == {"status": "succeeded", "output": "other"}
+    assert sorted(row["kind"] for row in recorded.asked) == ["review", "tool"]
+    assert [event["output"] for event in recorded.of("tool.finished")] == ["sent to ada@example.com"]
+    assert sorted((event["task"], event["output"]) for event in recorded.of("task.finished")) == [
+        ("task-1", "draft"),
+        ("task-2", "all done"),
+        ("task-3", "other"),
+    ]
+
+
 async def test_an_approval_that_was_used_allows_nothing_more(recorder: Recorder) -> None:
     recorded = await recorder.run(
         "crew",

@@ -136,6 +136,18 @@ def side_by_side() -> Crew:
     return Crew(agents=agents, tasks=tasks)
 
 
+def asking_beside() -> Crew:
+    """A task that people look at and one that sends, at once, beside one that asks nobody; then one more."""
+    agents = [Agent(role=f"Agent {name}", goal="Speak", backstory="Speaks.", llm=model(), tools=[send_email]) for name in "ABC"]
+    send = '@@tool send_email {"to": "ada@example.com"}@@ @@say all done@@'
+    tasks = [
+        Task(name="review", description="@@say draft@@", expected_output="-", agent=agents[0], async_execution=True, human_input=True, context=[]),
+        Task(name="send", description=send, expected_output="-", agent=agents[1], async_execution=True, context=[]),
+        Task(name="other", description="@@say other@@", expected_output="-", agent=agents[2], context=[]),
+    ]
+    return Crew(agents=agents, tasks=tasks)
+
+
 class Draft(BaseModel):
     """What the flow works on."""
 
