@@ -126,6 +126,47 @@ async def test_a_rule_says_which_calls_people_decide_on_and_who_does(recorder: R
     assert row["tool"] == "send_email"
 
 
+async def test_arguments_that_cannot_be_shown_whole_are_not_put_before_people(recorder: Recorder) -> None:
+    recorded = await recorder.run("crew", PEOPLE + "saving", answers=approve, approve=["save"], hot_seconds=60)
+    assert recorded.end is not None and recorded.end["status"] == "succeeded"
+    assert not recorded.asked and not recorded.of("tool.finished")
+    fault = recorded.of("tool.failed")[0]["fault"]
+    assert fault["code"] == "too_large" and "make them shorter" in fault["message"]
+
+
+async def test_long_arguments_that_a_person_left_alone_stay_what_they_were(recorder: Recorder) -> None:
+    def answers(row: dict[str, Any]) -> dict[str, Any]:
+        return {"verdict": "approve", "arguments": {**row["arguments"], "name": "b.txt"}}
+
+    recorded = await recorder.run("crew", PEOPLE + "saving_less", answers=answers, approve=["save"], hot_seconds=60)
+    assert recorded.end is not None and recorded.end["status"] == "succeeded"
+    assert recorded.asked[0]["arguments"]["content"] == "x" * 80_000
+    assert [event["output"] for event in recorded.of("tool.finished")] == ["b.txt has 80000 characters"]
+
+
+async def test_nothing_is_done_when_people_are_to_allow_a_tool_that_is_not_there(recorder: Recorder) -> None:
+    recorded = await recorder.run("crew", PEOPLE + "mailing", answers=approve, approve=["send_emial"], hot_seconds=60)
+    assert recorded.end is not None and recorded.end["fault"]["code"] == "invalid"
+    assert "`send_emial`" in recorded.end["fault"]["message"] and "`send_email`" in recorded.end["fault"]["message"]
+    assert not recorded.of("task.started")
+
+
+async def test_a_flow_says_which_tool_that_people_are_to_allow_it_has_not_met(recorder: Recorder) -> None:
+    recorded = await recorder.run("crew", PEOPLE + "MailingFlow", answers=approve, approve=["send_email", "hang", "send_emial"], hot_seconds=60)
+    assert recorded.end == {"status": "succeeded", "output": "all done"}
+    assert [row["tool"] for row in recorded.asked] == ["send_email"]
+    [warned] = [line["message"] for line in recorded.of("log.written") if "approve" in line["message"]]
+    assert "`send_emial`" in warned and "`hang`" not in warned
+
+
+async def test_a_call_is_not_made_when_people_cannot_be_asked(recorder: Recorder) -> None:
+    rule = ["send_email=my_project.people:of_no_time"]
+    recorded = await recorder.run("crew", PEOPLE + "mailing", answers=approve, approve=rule, hot_seconds=60)
+    assert recorded.end == {"status": "succeeded", "output": "all done"}
+    assert not recorded.asked and not recorded.of("tool.finished")
+    assert "people could not be asked" in recorded.of("tool.failed")[0]["fault"]["message"]
+
+
 async def test_a_tool_that_is_allowed_after_it_was_put_away_is_called_once(recorder: Recorder, fake_llm: FakeLLM) -> None:
     recorded = await parked(recorder, "mailing", approve=["send_email"])
     recorder.answer(recorded, recorded.asked[0], {"verdict": "approve"})
@@ -221,7 +262,8 @@ async def test_a_method_that_is_done_again_is_asked_about_again(recorder: Record
 
 
 async def test_branches_of_a_flow_wait_for_their_own_answers(recorder: Recorder) -> None:
-    recorded = await parked(recorder, "BranchedFlow")
+    # Time enough for both of them to ask.
+    recorded = await parked(recorder, "BranchedFlow", hot_seconds=1.0)
     left, right = sorted(recorded.asked, key=lambda row: row["title"])
     assert (left["title"], right["title"]) == ("Is the left good?", "Is the right good?")
     recorder.answer(recorded, left, {"verdict": "approve", "comment": "yes"})

@@ -243,7 +243,8 @@ class RunBase:
         another one never is.
         """
         self.rest()
-        asked = {name: json_value(value) for name, value in asked.items() if value is not None}
+        # What is approved is what was seen: nothing is left out of arguments.
+        asked = {name: json_value(value, whole=name == "arguments") for name, value in asked.items() if value is not None}
         asked["title"] = asked["title"][:TITLE_CHARS]
         asked["body"] = text(asked["body"], BODY_BYTES)
         bound = approval_hash(asked)

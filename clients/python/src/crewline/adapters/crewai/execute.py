@@ -12,6 +12,7 @@ from crewai.tasks.task_output import TaskOutput
 
 from ...worker.run import RunBase, RunFailed
 from . import people
+from .allow import Allowing
 from .describe import Made, make, placeholders
 from .kept import KeptFlow
 from .sink import Crewed, Sink, Task, output_text, title
@@ -27,14 +28,17 @@ def execute(run: RunBase, target: Any, *, approve: list[str]) -> str:
     set_suppress_console_output(True)
     _end_from_threads()
     people.replay_reviews(run, sink)
+    allowing = Allowing(run, sink, approve)
     if crew is not None:
-        people.listen(run, sink, approve)
+        allowing.check(crew)
+        people.listen(run, sink)
         output = _crew(run, crew, sink)
     else:
         flow = KeptFlow(run, made.made)
         sink.replays = flow.replays
-        people.listen(run, sink, approve, flow)
+        people.listen(run, sink, flow)
         output = output_text(flow.kickoff())
+    allowing.tell_unmet()
     sink.end(output)
     return output
 

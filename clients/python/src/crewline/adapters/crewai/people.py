@@ -1,11 +1,10 @@
-"""Where a crew or a flow asks people: reviews of a task, feedback on a flow's method, questions of a flow, and tools that need to be allowed."""
+"""Where a crew or a flow asks people: reviews of a task, feedback on a flow's method, and questions of a flow."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from crewai.agents.parser import AgentFinish
@@ -13,20 +12,16 @@ from crewai.core.providers.human_input import SyncHumanInputProvider, set_provid
 from crewai.flow.async_feedback.types import PendingFeedbackContext
 from crewai.flow.flow_config import flow_config
 from crewai.flow.flow_context import current_flow_method_name
-from crewai.hooks import register_after_tool_call_hook, register_before_llm_call_hook, register_before_tool_call_hook
-from crewai.utilities.string_utils import sanitize_tool_name
+from crewai.hooks import register_before_llm_call_hook
 
 from ...worker import values
 from ...worker.run import Answer, RunBase
-from ...worker.target import load
 from .kept import KeptFlow
-from .sink import Sink
+from .sink import Sink, task_name
 
 #: What a question shows of an answer; what is longer is cut, and told so.
 BODY_BYTES = 32 << 10
 CUT = "bytes more were left out]"
-#: Whether people are asked about a call of the tool with these arguments, and how: true, or `roles`, `expires_in` (seconds), `on_expire`.
-Rule = Callable[[str, dict[str, Any]], bool | Mapping[str, Any] | None]
 AGAIN = "It is not good enough."
 
 
@@ -58,13 +53,6 @@ class Reviews(SyncHumanInputProvider):
         asked = review(task_name(context.task), self._get_output_string(answer))
         said = self._run.question({**asked, "task": self._sink.task_of(context.task)})
         return None if said == "approve" else said.comment or AGAIN
-
-
-def task_name(task: Any) -> str:
-    """What a task is called in a question."""
-    from .sink import title
-
-    return (getattr(task, "name", None) or title(getattr(task, "description", "") or "")).strip() or "the task"
 
 
 def review(name: str, output: str) -> dict[str, Any]:
@@ -170,77 +158,15 @@ def feedback_of(said: Answer, context: PendingFeedbackContext) -> str:
     return said.comment or ((context.default_outcome or "") if context.emit else AGAIN)
 
 
-def listen(run: RunBase, sink: Sink, approve: list[str], flow: KeptFlow | None = None) -> None:
-    """Puts people where CrewAI would read a terminal."""
+def listen(run: RunBase, sink: Sink, flow: KeptFlow | None = None) -> None:
+    """Puts people where CrewAI would read a terminal, and what they say between its calls of models."""
     set_provider(Reviews(run, sink))
     feedback = Feedback(run, sink, flow)
     flow_config.hitl_provider = feedback
     flow_config.input_provider = feedback
-    rules = rules_of(approve)
-
-    def allowed(context: Any) -> bool | None:
-        how = asks(run, rules, context)
-        if how is None:
-            return None
-        agent, call = sink.agent(getattr(context.agent, "role", None)), sink.call_here()
-        said = run.question(
-            {
-                "kind": "tool",
-                "title": f"May {agent} call {context.tool_name}?",
-                "body": f'It is for "{sink.own_task(call) or task_name(context.task)}".',
-                "tool": context.tool_name,
-                "arguments": dict(context.tool_input),
-                "task": call.task.id if call else None,
-                "call": call.id if call else None,
-                **how,
-            }
-        )
-        if said == "approve":
-            if isinstance(said.arguments, dict):
-                context.tool_input.clear()
-                context.tool_input.update(said.arguments)
-            return None
-        why = "a person did not allow this call" + (f": {said.comment}" if said.comment else "")
-        context.tool_input["__refused__"] = why
-        if call is not None:
-            sink.refused[call.id] = why
-        return False
-
-    def refused(context: Any) -> str | None:
-        # The agent reads why, instead of that a hook blocked it.
-        why: str | None = context.tool_input.pop("__refused__", None)
-        return why
 
     def steered(context: Any) -> None:
         for steer in run.steers:
             context.messages.append({"role": "user", "content": str(steer)})
 
-    register_before_tool_call_hook(allowed)
-    register_after_tool_call_hook(refused)
     register_before_llm_call_hook(steered)
-
-
-def rules_of(approve: list[str]) -> dict[str, tuple[str, Rule | None]]:
-    """By the names that models call tools by: how each was named, and the rule that was given for it as `tool=module:function`."""
-    named = [one.partition("=") for one in approve]
-    return {name if name == "*" else sanitize_tool_name(name): (name, load(rule) if rule else None) for name, _, rule in named}
-
-
-def asks(run: RunBase, rules: dict[str, tuple[str, Rule | None]], context: Any) -> dict[str, Any] | None:
-    """How people are asked about a call: who, and until when; none where it is made without them."""
-    found = rules.get(sanitize_tool_name(context.tool_name)) or rules.get("*")
-    if found is None:
-        return None
-    name, rule = found
-    how: bool | Mapping[str, Any] | None = True
-    if rule is not None:
-        try:
-            how = rule(name, dict(context.tool_input))
-        except Exception as error:
-            # Nothing is let through because a rule is wrong.
-            run.log(f"whether people allow {name} could not be told, so they are asked: {type(error).__name__}: {error}", "warn")
-    if not how:
-        return None
-    given = dict(how) if isinstance(how, Mapping) else {}
-    expires_in = given.pop("expires_in", None)
-    return {**given, "expires_at": None if expires_in is None else int((time.time() + expires_in) * 1000)}

@@ -65,8 +65,8 @@ class Sink:
     crew: Crewed
     root: str
     """Who works where no agent is named."""
-    refused: dict[str, str] = field(default_factory=dict)
-    """Calls that a person did not allow, and what they said."""
+    refused: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Calls that are not made because people did not allow them, and the faults that say so."""
     replays: Callable[[Any, str], bool] = lambda _flow, _method: False
     """Whether a flow's method, which begins, is not executed: an earlier attempt did that."""
 
@@ -297,7 +297,7 @@ class Sink:
             self.run.emit(events.task_finished(call.work.id, output_text(event.output)))
         failure = getattr(event, "failure", None)
         if call.id in self.refused:
-            self.run.emit(events.tool_failed(call.id, events.fault("forbidden", self.refused.pop(call.id))))
+            self.run.emit(events.tool_failed(call.id, self.refused.pop(call.id)))
         elif failure is not None:
             self.run.emit(events.tool_failed(call.id, events.fault("internal", str(failure.message))))
         else:
@@ -336,6 +336,11 @@ class Sink:
         """The id of a task of CrewAI's."""
         known = self._tasks.get(str(getattr(task, "id", "")))
         return known.id if known is not None else None
+
+
+def task_name(task: Any) -> str:
+    """What a task is called in a question."""
+    return (getattr(task, "name", None) or title(getattr(task, "description", "") or "")).strip() or "the task"
 
 
 def title(description: str) -> str:

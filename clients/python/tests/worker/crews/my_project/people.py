@@ -50,6 +50,12 @@ def send_email(to: str) -> str:
     return f"sent to {to}"
 
 
+@tool("save")
+def save(name: str, content: str) -> str:
+    """Keep a text."""
+    return f"{name} has {len(content)} characters"
+
+
 @tool("broken")
 def broken(to: str) -> str:
     """A tool that fails."""
@@ -78,6 +84,18 @@ def mailing(tool_name: str = "send_email") -> Crew:
     return Crew(agents=[agent], tasks=[first, second])
 
 
+def saving(characters: int = 150_000) -> Crew:
+    """A crew whose tool is given a long text."""
+    agent = Agent(role="Clerk", goal="Save", backstory="Saves.", llm=model(), tools=[save])
+    call = f'@@tool save {{"name": "a.txt", "content": "{"x" * characters}"}}@@'
+    return Crew(agents=[agent], tasks=[Task(name="save", description=f"{call} @@say saved@@", expected_output="-", agent=agent)])
+
+
+def saving_less() -> Crew:
+    """The same, with a text that people can be shown."""
+    return saving(80_000)
+
+
 def never(tool: str, arguments: dict[str, Any]) -> bool:
     """A rule by which nobody is asked."""
     return (tool, arguments) != ("send_email", {"to": "ada@example.com"})
@@ -86,6 +104,11 @@ def never(tool: str, arguments: dict[str, Any]) -> bool:
 def of_admins(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """A rule by which admins have a minute."""
     return {"roles": ["admin"], "expires_in": 60, "on_expire": "fail"}
+
+
+def of_no_time(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """A rule whose answer can't be used."""
+    return {"expires_in": "soon"}
 
 
 def wrong(tool: str, arguments: dict[str, Any]) -> bool:
@@ -146,6 +169,14 @@ def asking_beside() -> Crew:
         Task(name="other", description="@@say other@@", expected_output="-", agent=agents[2], context=[]),
     ]
     return Crew(agents=agents, tasks=tasks)
+
+
+class MailingFlow(Flow):  # type: ignore[type-arg]
+    """A flow that makes a crew with tools."""
+
+    @start()
+    def send(self) -> str:
+        return str(mailing().kickoff().raw)
 
 
 class Draft(BaseModel):
