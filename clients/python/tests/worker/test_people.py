@@ -151,6 +151,15 @@ async def test_nothing_is_done_when_people_are_to_allow_a_tool_that_is_not_there
     assert not recorded.of("task.started")
 
 
+async def test_a_crew_may_lack_a_tool_that_others_have_but_not_one_that_is_nearly_there(recorder: Recorder) -> None:
+    recorded = await recorder.run("crew", PEOPLE + "mailing", answers=approve, approve=["publish?", "send_email?"], hot_seconds=60)
+    assert recorded.end == {"status": "succeeded", "output": "all done"}
+    assert [row["tool"] for row in recorded.asked] == ["send_email"]
+    recorded = await recorder.run("crew", PEOPLE + "mailing", answers=approve, approve=["publish?", "send_emial?"], hot_seconds=60)
+    assert recorded.end is not None and "`send_emial`" in recorded.end["fault"]["message"]
+    assert "publish" not in recorded.end["fault"]["message"]
+
+
 async def test_a_flow_says_which_tool_that_people_are_to_allow_it_has_not_met(recorder: Recorder) -> None:
     recorded = await recorder.run("crew", PEOPLE + "MailingFlow", answers=approve, approve=["send_email", "hang", "send_emial"], hot_seconds=60)
     assert recorded.end == {"status": "succeeded", "output": "all done"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from crewai import Crew
@@ -22,6 +23,8 @@ Rule = Callable[[str, dict[str, Any]], bool | Mapping[str, Any] | None]
 ARGUMENTS_BYTES = 90 << 10
 #: What CrewAI may give an agent by itself.
 OF_CREWAI = {*COWORKERS, "search_memory", "save_to_memory", "read_file", "add_image_to_content", "code_interpreter"}
+#: How alike names are of which one is a slip of the other.
+NEARLY = 0.7
 #: Marks a call in its own arguments that is not made.
 REFUSED = "__refused__"
 
@@ -31,11 +34,16 @@ class Allowing:
 
     def __init__(self, run: RunBase, sink: Sink, approve: list[str]) -> None:
         self._run, self._sink = run, sink
-        named = [one.partition("=") for one in approve]
         #: By the names that models call tools by: how each was named, and the rule that was given for it as `tool=module:function`.
-        self._rules: dict[str, tuple[str, Rule | None]] = {
-            name if name == "*" else sanitize_tool_name(name): (name, load(rule) if rule else None) for name, _, rule in named
-        }
+        self._rules: dict[str, tuple[str, Rule | None]] = {}
+        self._may_lack: set[str] = set()
+        for one in approve:
+            given, _, rule = one.partition("=")
+            named = given.removesuffix("?")
+            name = named if named == "*" else sanitize_tool_name(named)
+            self._rules[name] = named, load(rule) if rule else None
+            if named != given:
+                self._may_lack.add(name)
         self._met = set(OF_CREWAI)
         register_before_tool_call_hook(self._before)
         register_after_tool_call_hook(self._after)
@@ -43,25 +51,27 @@ class Allowing:
 
     def check(self, crew: Crew) -> None:
         """Ends the run before anything is done when a name in `approve` is that of no tool of the crew."""
-        owners: list[Any] = [*crew.agents, *crew.tasks, crew.manager_agent]
-        owners += [task.agent for task in crew.tasks]
+        owners: list[Any] = [*crew.agents, *crew.tasks, *(task.agent for task in crew.tasks), crew.manager_agent]
+        if any(getattr(owner, "mcps", None) or getattr(owner, "apps", None) for owner in owners):
+            # Which tools these bring is known only when they are asked.
+            return
         known = tools_of(owners)
-        # Which tools these bring is known only when they are asked.
-        brought = any(getattr(owner, "mcps", None) or getattr(owner, "apps", None) for owner in owners)
-        unknown = [] if brought else self._unknown(known | OF_CREWAI)
-        if unknown:
+        self._met |= known
+        # Where a crew may lack a tool, one that is nearly named so is meant.
+        wrong = [name for name in self._unmet() if name not in self._may_lack or get_close_matches(name, known, cutoff=NEARLY)]
+        if wrong:
             there = f"it has {_listed(known)}" if known else "it has none"
-            message = f"people are to allow calls of {_listed(unknown)}, but the crew has no tool of that name; {there}: correct `approve`"
-            raise RunFailed("invalid", message)
+            named = _listed(self._rules[name][0] for name in wrong)
+            raise RunFailed("invalid", f"people are to allow calls of {named}, but the crew has no tool of that name; {there}: correct `approve`")
 
     def tell_unmet(self) -> None:
         """Says which names in `approve` were those of no tool, where that is known only afterwards."""
-        unknown = self._unknown(self._met)
-        if unknown:
-            self._run.log(f"people were to allow calls of {_listed(unknown)}, but no agent had a tool of that name: is `approve` right?", "warn")
+        unmet = [self._rules[name][0] for name in self._unmet() if name not in self._may_lack]
+        if unmet:
+            self._run.log(f"people were to allow calls of {_listed(unmet)}, but no agent had a tool of that name: is `approve` right?", "warn")
 
-    def _unknown(self, known: set[str]) -> list[str]:
-        return [named for name, (named, _) in self._rules.items() if name != "*" and name not in known]
+    def _unmet(self) -> list[str]:
+        return [name for name in self._rules if name != "*" and name not in self._met]
 
     def _meet(self, context: Any) -> None:
         self._met |= tools_of([context.agent, context.task])
