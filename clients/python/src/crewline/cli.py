@@ -27,9 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             hot_seconds=given.hot_seconds,
             drain_seconds=given.drain_seconds,
         )
+        # Of several crews, each has some of the tools.
+        approve = given.approve if len(given.crew) == 1 else [may_lack(one) for one in given.approve]
         for one in given.crew:
             name, target = named(one)
-            worker.crew(name, target, approve=given.approve)
+            worker.crew(name, target, approve=approve)
         for one in given.agent:
             name, target = named(one)
             worker.agent(name, target)
@@ -51,6 +53,12 @@ def _worker(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preload", action="append", default=[], metavar="MODULE", help="a module to import before a run needs it")
     parser.add_argument("--hot-seconds", type=float, default=30.0, help="how long a run holds its slot while it waits for people (30)")
     parser.add_argument("--drain-seconds", type=float, default=60.0, help="how long runs may take to end when the worker is to stop (60)")
+
+
+def may_lack(approve: str) -> str:
+    """A tool that people allow, where the crew has it: `tool?` or `tool?=module:function`."""
+    tool, equals, rule = approve.partition("=")
+    return f"{tool}?{equals}{rule}"
 
 
 def named(given: str) -> tuple[str, str]:

@@ -91,9 +91,11 @@ class Recorder:
         return recorded
 
     def _ask(self, recorded: Recorded, message: dict[str, Any], answers: Answering, child: Any) -> None:
-        row = {"id": f"approval-{len(recorded.asked) + 1}", "status": "pending", "on_expire": "reject", **message["asked"]}
-        recorded.asked.append(row)
-        recorded.log.append({"type": "approval.requested", "at": 0, "approval": row})
+        row = next((row for row in recorded.asked if row["id"] == message["known"]), None)
+        if row is None:
+            row = {"id": f"approval-{len(recorded.asked) + 1}", "status": "pending", "on_expire": "reject", **message["asked"]}
+            recorded.asked.append(row)
+            recorded.log.append({"type": "approval.requested", "at": 0, "approval": row})
         answer = answers(row)
         if answer is not None:
             child.line.send({"op": "answer", "n": message["n"], "approval": self.answer(recorded, row, answer)})

@@ -95,6 +95,7 @@ class RunBase:
         self._lock = threading.RLock()
         self._changed = threading.Condition()
         self._cancelled = False
+        self._put_away = False
         self._paused = self.past.paused
         self._answers: dict[int, dict[str, Any]] = {}
         self._asked = 0
@@ -127,8 +128,19 @@ class RunBase:
     def rest(self) -> None:
         """A place where the run may be put away, when a person asked for a pause: what comes next has not begun."""
         self.check()
-        if self._paused:
+        if self._paused or self._put_away:
             raise Parked
+
+    def put_away(self) -> None:
+        """The run waits for people, and whatever it does beside that is to rest as well."""
+        with self._changed:
+            self._put_away = True
+            self._changed.notify_all()
+
+    def stir(self) -> None:
+        """Lets questions that wait see anew whether the run may be put away."""
+        with self._changed:
+            self._changed.notify_all()
 
     def hear(self, told: dict[str, Any]) -> None:
         """Takes what the supervisor says."""
@@ -224,19 +236,21 @@ class RunBase:
 
     # What it asks.
 
-    def question(self, asked: dict[str, Any]) -> Answer:
-        """Puts a question before people and waits for the answer; raises `Parked` when that takes long.
+    def question(self, asked: dict[str, Any], ready: Callable[[], bool] = lambda: True) -> Answer:
+        """Puts a question before people and waits for the answer; raises `Parked` when that takes long, and `ready` says that it may.
 
-        An answer is bound to what was asked: the same question of an earlier attempt is answered already, another one never is.
+        An answer is bound to what was asked and to the task it was asked for: the same question of an earlier attempt is answered already,
+        another one never is.
         """
         self.rest()
-        asked = {name: json_value(value) for name, value in asked.items() if value is not None}
+        # What is approved is what was seen: nothing is left out of arguments.
+        asked = {name: json_value(value, whole=name == "arguments") for name, value in asked.items() if value is not None}
         asked["title"] = asked["title"][:TITLE_CHARS]
         asked["body"] = text(asked["body"], BODY_BYTES)
         bound = approval_hash(asked)
         number = self._next_number()
         with self._changed:
-            known = next((row for row in self._answered if approval_hash(row) == bound), None)
+            known = next((row for row in self._answered if row.get("task") == asked.get("task") and approval_hash(row) == bound), None)
             if known is not None:
                 self._answered.remove(known)
         if known is not None and known["status"] != "pending":
@@ -247,9 +261,9 @@ class RunBase:
             while number not in self._answers:
                 self.rest()
                 left = until - time.monotonic()
-                if left <= 0:
+                if left <= 0 and ready():
                     raise Parked
-                self._changed.wait(left)
+                self._changed.wait(left if left > 0 else None)
             told = self._answers.pop(number)
         self.check()
         if "fault" in told:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 #: The longest text that one event carries: an event is at most 256 KiB.
@@ -19,7 +20,7 @@ INTEGER = 2**53 - 1
 
 def text(value: object, limit: int = TEXT_BYTES) -> str:
     """A text without what the protocol forbids (U+0000, lone surrogates), cut at `limit` bytes with a note that says so."""
-    words = value if isinstance(value, str) else str(value)
+    words = value if isinstance(value, str) else _said(value, str)
     if "\0" in words:
         words = words.replace("\0", "\\x00")
     data = words.encode("utf-8", "backslashreplace")
@@ -28,8 +29,15 @@ def text(value: object, limit: int = TEXT_BYTES) -> str:
     return data[:limit].decode("utf-8", "ignore") + f"\n… [{len(data) - limit} bytes more were left out]"
 
 
-def json_value(value: Any, depth: int = DEPTH) -> Any:
-    """A value as JSON knows it. What is none, nested too deep or not finite is told as text."""
+def _said(value: object, say: Callable[[object], str]) -> str:
+    try:
+        return say(value)
+    except Exception as error:
+        return f"<{type(value).__name__} that can't be shown: {type(error).__name__}>"
+
+
+def json_value(value: Any, depth: int = DEPTH, *, whole: bool = False) -> Any:
+    """A value as JSON knows it. What is none, nested too deep or not finite is told as text. Long texts are cut, unless `whole`."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -37,19 +45,19 @@ def json_value(value: Any, depth: int = DEPTH) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, str):
-        return text(value)
+        return text(value, sys.maxsize if whole else TEXT_BYTES)
     if depth == 0:
-        return text(repr(value), 1024)
+        return text(_said(value, repr), sys.maxsize if whole else 1024)
     if isinstance(value, Mapping):
-        return {text(key, 1024): json_value(item, depth - 1) for key, item in value.items()}
+        return {text(key, sys.maxsize if whole else 1024): json_value(item, depth - 1, whole=whole) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [json_value(item, depth - 1) for item in value]
+        return [json_value(item, depth - 1, whole=whole) for item in value]
     dump = getattr(value, "model_dump", None)
     if callable(dump):
-        return json_value(dump(mode="json"), depth - 1)
+        return json_value(dump(mode="json"), depth - 1, whole=whole)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return json_value(dataclasses.asdict(value), depth - 1)
-    return text(value)
+        return json_value(dataclasses.asdict(value), depth - 1, whole=whole)
+    return text(value, sys.maxsize if whole else TEXT_BYTES)
 
 
 def bounded(value: Any) -> Any:

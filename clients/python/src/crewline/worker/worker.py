@@ -78,7 +78,7 @@ class Worker:
 
         Its inputs are found from its placeholders. Tools named in `approve` (`"*"`: all) are called only when a person allowed the call; with
         `tool=module:function`, when the function, given the tool and its arguments, says so: true, or who is asked and until when (`roles`,
-        `expires_in`, `on_expire`).
+        `expires_in`, `on_expire`). A crew that has no tool of that name is not executed; `tool?` names one that it may lack.
         """
         if not isinstance(crew, str) or ":" not in crew:
             raise TypeError(f'name the crew `{name}` as text, like "my_project.crew:ResearchCrew": a worker does not import what it serves')

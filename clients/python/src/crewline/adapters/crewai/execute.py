@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from crewai import Crew
+from crewai import Task as CrewTask
 from crewai.events.stream_context import add_stream_sink
 from crewai.events.utils.console_formatter import set_suppress_console_output
-from crewai.flow.async_feedback.types import HumanFeedbackPending
 from crewai.tasks.task_output import TaskOutput
 
-from ...worker.run import Parked, RunBase, RunFailed
+from ...worker.run import RunBase, RunFailed
 from . import people
+from .allow import Allowing
 from .describe import Made, make, placeholders
+from .kept import KeptFlow
 from .sink import Crewed, Sink, Task, output_text, title
 
 
@@ -24,9 +26,19 @@ def execute(run: RunBase, target: Any, *, approve: list[str]) -> str:
     add_stream_sink(sink)
     # The run's events tell what CrewAI would draw on a terminal.
     set_suppress_console_output(True)
-    people.listen(run, sink, approve)
-    people.replay_reviews(run)
-    output = _flow(run, made.made) if crew is None else _crew(run, crew, sink)
+    _end_from_threads()
+    people.replay_reviews(run, sink)
+    allowing = Allowing(run, sink, approve)
+    if crew is not None:
+        allowing.check(crew)
+        people.listen(run, sink)
+        output = _crew(run, crew, sink)
+    else:
+        flow = KeptFlow(run, made.made)
+        sink.replays = flow.replays
+        people.listen(run, sink, flow)
+        output = output_text(flow.kickoff())
+    allowing.tell_unmet()
     sink.end(output)
     return output
 
@@ -38,16 +50,15 @@ def _crew(run: RunBase, crew: Crew, sink: Sink) -> str:
         fields = [{"path": f"inputs.{name}", "code": "required", "message": "the crew has a placeholder of this name"} for name in missing]
         raise RunFailed("invalid", f"the crew wants {named}, which its inputs do not have", fields=fields)
     quiet(crew)
-    begun = False
+    done: dict[str, TaskOutput] = {}
     for task in crew.tasks:
         known = sink.crew.tasks[str(task.id)]
         kept = (run.past.tasks.get(known.id) or {}).get("output")
         if kept is None or kept.endswith(people.CUT):
             continue
-        begun = True
         pydantic, json_dict = task._export_output(kept)
         role = getattr(task.agent, "role", "") or known.agent
-        task.output = TaskOutput(
+        task.output = done[str(task.id)] = TaskOutput(
             name=task.name,
             description=task.description,
             expected_output=task.expected_output,
@@ -57,11 +68,33 @@ def _crew(run: RunBase, crew: Crew, sink: Sink) -> str:
             agent=role,
             output_format=task._get_output_format(),
         )
-    if begun:
-        # Tasks before the first that has no output are not executed again.
+    if done:
+        # Tasks before the first that has no output are left out by CrewAI itself; those after it, which ran beside it, are not.
         crew.checkpoint_kickoff_event_id = f"{run.id}:{run.attempt}"
-
+        _leave_out(done)
     return output_text(crew.kickoff(inputs=run.inputs))
+
+
+def _leave_out(done: dict[str, TaskOutput]) -> None:
+    work = CrewTask._execute_core
+
+    def execute(self: Any, *args: Any, **more: Any) -> TaskOutput:
+        return done.pop(str(self.id), None) or work(self, *args, **more)
+
+    CrewTask._execute_core = execute  # type: ignore[method-assign]
+
+
+def _end_from_threads() -> None:
+    """Lets what ends the run in a task's own thread end the crew too, which waits for it: CrewAI hands on no more than `Exception`s."""
+    work = CrewTask._execute_task_async
+
+    def execute(self: Any, agent: Any, context: Any, tools: Any, future: Any) -> None:
+        try:
+            work(self, agent, context, tools, future)
+        except BaseException as error:
+            future.set_exception(error)
+
+    CrewTask._execute_task_async = execute  # type: ignore[method-assign]
 
 
 def quiet(crew: Crew) -> None:
@@ -76,21 +109,6 @@ def quiet(crew: Crew) -> None:
     for model in models:
         if hasattr(model, "stream"):
             model.stream = True
-
-
-def _flow(run: RunBase, flow: Any) -> str:
-    persistence = people.LogPersistence.of(run)
-    kept = people.kept_flow(run)
-    if kept is None:
-        flow.persistence = persistence
-        done = flow.kickoff(inputs=run.inputs)
-    else:
-        flow = type(flow).from_pending(kept["flow"], persistence)
-        context = flow.pending_feedback
-        done = flow.resume(people.feedback_of(run.question(people.feedback_question(context)), context))
-    if isinstance(done, HumanFeedbackPending):
-        raise Parked
-    return output_text(done)
 
 
 def _crewed(crew: Crew | None) -> Crewed:

@@ -1,36 +1,27 @@
-"""Where a crew or a flow asks people: reviews of a task, feedback on a flow's method, questions of a flow, and tools that need to be allowed."""
+"""Where a crew or a flow asks people: reviews of a task, feedback on a flow's method, and questions of a flow."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
-import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from crewai.agents.parser import AgentFinish
 from crewai.core.providers.human_input import SyncHumanInputProvider, set_provider
-from crewai.flow.async_feedback.types import HumanFeedbackPending, PendingFeedbackContext
+from crewai.flow.async_feedback.types import PendingFeedbackContext
 from crewai.flow.flow_config import flow_config
-from crewai.flow.persistence.base import FlowPersistence
-from crewai.hooks import register_after_tool_call_hook, register_before_llm_call_hook, register_before_tool_call_hook
-from crewai.utilities.string_utils import sanitize_tool_name
-from pydantic import BaseModel, PrivateAttr
+from crewai.flow.flow_context import current_flow_method_name
+from crewai.hooks import register_before_llm_call_hook
 
-from ...worker import events, values
-from ...worker.past import CHECKPOINT
-from ...worker.run import Answer, Parked, RunBase
-from ...worker.target import load
-from .sink import Sink
+from ...worker import values
+from ...worker.run import Answer, RunBase
+from .kept import KeptFlow
+from .sink import Sink, task_name
 
 #: What a question shows of an answer; what is longer is cut, and told so.
 BODY_BYTES = 32 << 10
-#: The largest state of a flow that a run's log keeps.
-STATE_BYTES = 160 << 10
 CUT = "bytes more were left out]"
-#: Whether people are asked about a call of the tool with these arguments, and how: true, or `roles`, `expires_in` (seconds), `on_expire`.
-Rule = Callable[[str, dict[str, Any]], bool | Mapping[str, Any] | None]
 AGAIN = "It is not good enough."
 
 
@@ -64,31 +55,24 @@ class Reviews(SyncHumanInputProvider):
         return None if said == "approve" else said.comment or AGAIN
 
 
-def task_name(task: Any) -> str:
-    """What a task is called in a question."""
-    from .sink import title
-
-    return (getattr(task, "name", None) or title(getattr(task, "description", "") or "")).strip() or "the task"
-
-
 def review(name: str, output: str) -> dict[str, Any]:
     """The question whether an answer is good."""
     return {"kind": "review", "title": f'Is "{name}" done well?', "body": values.text(output, BODY_BYTES)}
 
 
-def replay_reviews(run: RunBase) -> None:
-    """Lets a task whose answer people have looked at go on from that answer: what was approved is what is handed in, not another try."""
+def replay_reviews(run: RunBase, sink: Sink) -> None:
+    """Lets a task whose answer people look at go on from that answer: what was approved is what is handed in, not another try."""
     waiting: dict[str, list[str]] = {}
     for row in run.past.approvals.values():
-        if row["kind"] == "review" and row["status"] != "pending" and not row["body"].endswith(CUT):
-            waiting.setdefault(row["title"], []).append(row["body"])
+        if row["kind"] == "review" and row.get("task") and not row["body"].endswith(CUT):
+            waiting.setdefault(row["task"], []).append(row["body"])
     if not waiting:
         return
 
     def answered(executor: Any) -> AgentFinish | None:
         if executor.task is None or not executor.task.human_input:
             return None
-        bodies = waiting.get(review(task_name(executor.task), "")["title"])
+        bodies = waiting.get(sink.task_of(executor.task) or "")
         if not bodies:
             return None
         output = bodies.pop(0)
@@ -137,22 +121,21 @@ def _replay(executor: Any, works: str, works_async: str, answered: Callable[[Any
 class Feedback:
     """`@human_feedback` and `Flow.ask()`."""
 
-    def __init__(self, run: RunBase) -> None:
-        self._run = run
+    def __init__(self, run: RunBase, sink: Sink, kept: KeptFlow | None) -> None:
+        self._run, self._sink, self._kept = run, sink, kept
 
     def request_feedback(self, context: PendingFeedbackContext, flow: Any) -> str:
-        """Asks for feedback on a method's result; when that takes long, the flow is put away with its state."""
-        del flow
-        try:
-            return feedback_of(self._run.question(feedback_question(context)), context)
-        except Parked:
-            raise HumanFeedbackPending(context=context) from None
+        """Asks for feedback on a method's result. The flow is put away when no other method of it is in the middle of something."""
+        asked = {**feedback_question(context), "task": self._sink.method(context.method_name)}
+        if self._kept is not None and self._kept.is_of(flow):
+            return feedback_of(self._run.question(asked, self._kept.may_rest), context)
+        return feedback_of(self._run.question(asked), context)
 
     def request_input(self, message: str, flow: Any, metadata: dict[str, Any] | None = None) -> str | None:
         """Asks for a text."""
         del flow, metadata
-        schema = {"type": "string"}
-        said = self._run.question({"kind": "input", "title": values.text(message, 200), "body": message, "schema": schema})
+        title, task = values.text(message, 200), self._sink.method(current_flow_method_name.get(None))
+        said = self._run.question({"kind": "input", "title": title, "body": message, "schema": {"type": "string"}, "task": task})
         return str(said.value) if said == "answer" else None
 
 
@@ -175,124 +158,15 @@ def feedback_of(said: Answer, context: PendingFeedbackContext) -> str:
     return said.comment or ((context.default_outcome or "") if context.emit else AGAIN)
 
 
-class LogPersistence(FlowPersistence):
-    """Keeps a flow that waits for people in its run's own log."""
-
-    persistence_type: str = "crewline"
-    _run: Any = PrivateAttr(default=None)
-
-    @classmethod
-    def of(cls, run: RunBase) -> LogPersistence:
-        """The persistence of this run."""
-        made = cls()
-        made._run = run
-        return made
-
-    def init_db(self) -> None:
-        """There is none: the server keeps the log."""
-
-    def save_state(self, flow_uuid: str, method_name: str, state_data: dict[str, Any] | BaseModel) -> None:
-        """A method's state is not kept: only a flow that is put away goes on from where it was."""
-
-    def load_state(self, flow_uuid: str) -> dict[str, Any] | None:
-        """There is none."""
-        return None
-
-    def save_pending_feedback(self, flow_uuid: str, context: PendingFeedbackContext, state_data: dict[str, Any] | BaseModel) -> None:
-        """Writes where the flow stands."""
-        state = state_data.model_dump(mode="json") if isinstance(state_data, BaseModel) else state_data
-        data = json.dumps({"flow": flow_uuid, "context": context.to_dict(), "state": values.json_value(state)})
-        if len(data) > STATE_BYTES:
-            self._run.log("the flow's state is too large to be kept: after the answer it begins anew", "warn", bytes=len(data))
-            return
-        # As it is: the log's own cut would tear it apart.
-        self._run.emit({**events.log("debug", CHECKPOINT), "fields": {"data": data}})
-
-    def load_pending_feedback(self, flow_uuid: str) -> tuple[dict[str, Any], PendingFeedbackContext] | None:
-        """Reads it again."""
-        kept = kept_flow(self._run)
-        if kept is None or kept["flow"] != flow_uuid:
-            return None
-        return kept["state"], PendingFeedbackContext.from_dict(kept["context"])
-
-
-def kept_flow(run: RunBase) -> dict[str, Any] | None:
-    """Where the flow stood when it was put away."""
-    kept: dict[str, Any] | None = json.loads(run.past.checkpoint) if run.past.checkpoint else None
-    return kept
-
-
-def listen(run: RunBase, sink: Sink, approve: list[str]) -> None:
-    """Puts people where CrewAI would read a terminal."""
+def listen(run: RunBase, sink: Sink, flow: KeptFlow | None = None) -> None:
+    """Puts people where CrewAI would read a terminal, and what they say between its calls of models."""
     set_provider(Reviews(run, sink))
-    feedback = Feedback(run)
+    feedback = Feedback(run, sink, flow)
     flow_config.hitl_provider = feedback
     flow_config.input_provider = feedback
-    rules = rules_of(approve)
-
-    def allowed(context: Any) -> bool | None:
-        how = asks(run, rules, context)
-        if how is None:
-            return None
-        agent, call = sink.agent(getattr(context.agent, "role", None)), sink.call_here()
-        said = run.question(
-            {
-                "kind": "tool",
-                "title": f"May {agent} call {context.tool_name}?",
-                "body": f'It is for "{sink.own_task(call) or task_name(context.task)}".',
-                "tool": context.tool_name,
-                "arguments": dict(context.tool_input),
-                "task": call.task.id if call else None,
-                "call": call.id if call else None,
-                **how,
-            }
-        )
-        if said == "approve":
-            if isinstance(said.arguments, dict):
-                context.tool_input.clear()
-                context.tool_input.update(said.arguments)
-            return None
-        why = "a person did not allow this call" + (f": {said.comment}" if said.comment else "")
-        context.tool_input["__refused__"] = why
-        if call is not None:
-            sink.refused[call.id] = why
-        return False
-
-    def refused(context: Any) -> str | None:
-        # The agent reads why, instead of that a hook blocked it.
-        why: str | None = context.tool_input.pop("__refused__", None)
-        return why
 
     def steered(context: Any) -> None:
         for steer in run.steers:
             context.messages.append({"role": "user", "content": str(steer)})
 
-    register_before_tool_call_hook(allowed)
-    register_after_tool_call_hook(refused)
     register_before_llm_call_hook(steered)
-
-
-def rules_of(approve: list[str]) -> dict[str, tuple[str, Rule | None]]:
-    """By the names that models call tools by: how each was named, and the rule that was given for it as `tool=module:function`."""
-    named = [one.partition("=") for one in approve]
-    return {name if name == "*" else sanitize_tool_name(name): (name, load(rule) if rule else None) for name, _, rule in named}
-
-
-def asks(run: RunBase, rules: dict[str, tuple[str, Rule | None]], context: Any) -> dict[str, Any] | None:
-    """How people are asked about a call: who, and until when; none where it is made without them."""
-    found = rules.get(sanitize_tool_name(context.tool_name)) or rules.get("*")
-    if found is None:
-        return None
-    name, rule = found
-    how: bool | Mapping[str, Any] | None = True
-    if rule is not None:
-        try:
-            how = rule(name, dict(context.tool_input))
-        except Exception as error:
-            # Nothing is let through because a rule is wrong.
-            run.log(f"whether people allow {name} could not be told, so they are asked: {type(error).__name__}: {error}", "warn")
-    if not how:
-        return None
-    given = dict(how) if isinstance(how, Mapping) else {}
-    expires_in = given.pop("expires_in", None)
-    return {**given, "expires_at": None if expires_in is None else int((time.time() + expires_in) * 1000)}

@@ -6,6 +6,7 @@ They come from the stream sink: in order, and of this run alone. The event bus i
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,8 @@ class Task:
     agent: str
     place: int | None = None
     """Its place among the crew's own tasks."""
+    told: bool = False
+    """The log has its end already."""
 
 
 @dataclass
@@ -62,8 +65,10 @@ class Sink:
     crew: Crewed
     root: str
     """Who works where no agent is named."""
-    refused: dict[str, str] = field(default_factory=dict)
-    """Calls that a person did not allow, and what they said."""
+    refused: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Calls that are not made because people did not allow them, and the faults that say so."""
+    replays: Callable[[Any, str], bool] = lambda _flow, _method: False
+    """Whether a flow's method, which begins, is not executed: an earlier attempt did that."""
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
@@ -76,6 +81,8 @@ class Sink:
         self._below: dict[tuple[str, str], int] = {}
         self._finished = sum(1 for task in self._tasks.values() if task.place is not None and self._has_finished(task))
         self._implicit: Task | None = None
+        self._methods: dict[str, Task] = {}
+        self._begun = {task.id for task in self._tasks.values()}
 
     def __call__(self, source: Any, event: Any) -> None:
         """Takes an event, in the thread that made it. Raises when the run is to end, which is how a crew is stopped."""
@@ -119,7 +126,7 @@ class Sink:
         if around is not None:
             return around
         if self._implicit is None:
-            self._implicit = self._begin(self._next_id(), self.run.crew, self.root, None)
+            self._implicit = self._begin_own(self.run.crew, self.root, None)
         return self._implicit
 
     def _around(self, scope: str | None) -> Task | Call | None:
@@ -136,9 +143,18 @@ class Sink:
         agent = self.agent(event.agent_role or getattr(event, "agent_role", None))
         return self._begin(f"{call.task.id}.{kind}-{number}", kind, agent, call.task.id)
 
-    def _next_id(self) -> str:
-        self.run._tasks += 1
-        return f"task-{self.run._tasks}"
+    def _begin_own(self, name: str, agent: str, parent: str | None, replayed: bool = False) -> Task:
+        """Begins a task under the id that an earlier attempt gave it: what people answered there is an answer here, and nowhere else."""
+        past = self.run.past.tasks.items()
+        id = next((id for id, task in past if id not in self._begun and (task["name"], task["parent"]) == (name, parent)), None)
+        if id is None:
+            self.run._tasks += 1
+            id = f"task-{self.run._tasks}"
+        self._begun.add(id)
+        finished = id in self.run.past.tasks and self.run.past.tasks[id].get("output") is not None
+        if id in self.run.past.tasks and (replayed or not finished):
+            return Task(id, name, agent, told=finished)
+        return self._begin(id, name, agent, parent)
 
     def _begin(self, id: str, name: str, agent: str, parent: str | None) -> Task:
         task = Task(id, name, agent)
@@ -164,7 +180,7 @@ class Sink:
             around = self._around(event.parent_event_id)
             parent = around.task if isinstance(around, Call) else around
             name = getattr(source, "name", None) or title(getattr(source, "description", ""))
-            task = self._begin(self._next_id(), name, self.agent(getattr(agent, "role", None)), parent.id if parent else None)
+            task = self._begin_own(name, self.agent(getattr(agent, "role", None)), parent.id if parent else None)
             self._tasks[event.task_id] = task
         else:
             task.agent = self.agent(role)
@@ -201,15 +217,17 @@ class Sink:
     def _report(self, message: str) -> None:
         self.run.progress(self._finished / max(1, len(self.crew.tasks)), message)
 
-    def _on_method_execution_started(self, _source: Any, event: Any) -> None:
+    def _on_method_execution_started(self, source: Any, event: Any) -> None:
         around = self._around(event.parent_event_id)
         parent = around.task if isinstance(around, Call) else around
-        task = self._at[event.event_id] = self._begin(self._next_id(), event.method_name, self.root, parent.id if parent else None)
+        replayed = self.replays(source, event.method_name)
+        task = self._begin_own(event.method_name, self.root, parent.id if parent else None, replayed)
+        self._at[event.event_id] = self._methods[event.method_name] = task
         self.run.task = task.id
 
     def _on_method_execution_finished(self, _source: Any, event: Any) -> None:
         task = self._at.get(event.started_event_id or "")
-        if isinstance(task, Task):
+        if isinstance(task, Task) and not task.told:
             self.run.emit(events.task_finished(task.id, output_text(event.result)))
 
     def _on_method_execution_failed(self, _source: Any, event: Any) -> None:
@@ -282,7 +300,7 @@ class Sink:
             self.run.emit(events.task_finished(call.work.id, output_text(event.output)))
         failure = getattr(event, "failure", None)
         if call.id in self.refused:
-            self.run.emit(events.tool_failed(call.id, events.fault("forbidden", self.refused.pop(call.id))))
+            self.run.emit(events.tool_failed(call.id, self.refused.pop(call.id)))
         elif failure is not None:
             self.run.emit(events.tool_failed(call.id, events.fault("internal", str(failure.message))))
         else:
@@ -311,10 +329,21 @@ class Sink:
         own = call.task.id.partition(".")[0] if call else None
         return next((task.name for task in self.crew.tasks.values() if task.id == own), None)
 
+    def method(self, name: str | None) -> str | None:
+        """The id of the task that a flow's method is, which has begun last."""
+        with self._lock:
+            begun = self._methods.get(name or "")
+            return begun.id if begun is not None else None
+
     def task_of(self, task: Any) -> str | None:
         """The id of a task of CrewAI's."""
         known = self._tasks.get(str(getattr(task, "id", "")))
         return known.id if known is not None else None
+
+
+def task_name(task: Any) -> str:
+    """What a task is called in a question."""
+    return (getattr(task, "name", None) or title(getattr(task, "description", "") or "")).strip() or "the task"
 
 
 def title(description: str) -> str:

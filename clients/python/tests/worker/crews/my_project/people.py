@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from crewai import Agent, Crew, Process, Task
-from crewai.flow.flow import Flow, listen, router, start
+from crewai.flow.flow import Flow, and_, listen, router, start
 from crewai.flow.human_feedback import human_feedback
 from crewai.tools import tool
 from pydantic import BaseModel
@@ -21,6 +21,15 @@ def reviewed() -> Crew:
     crew: Crew = ResearchCrew().crew()
     crew.tasks[1].human_input = True
     return crew
+
+
+def alike() -> Crew:
+    """Two tasks of one name, of which people look at both answers."""
+    agent = Agent(role="Clerk", goal="Write", backstory="Writes.", llm=model())
+    tasks = [
+        Task(name="write", description=f"@@say {words}@@", expected_output="-", agent=agent, human_input=True, context=[]) for words in ("one", "two")
+    ]
+    return Crew(agents=[agent], tasks=tasks)
 
 
 def hierarchical() -> Crew:
@@ -39,6 +48,12 @@ def hierarchical() -> Crew:
 def send_email(to: str) -> str:
     """Send an e-mail."""
     return f"sent to {to}"
+
+
+@tool("save")
+def save(name: str, content: str) -> str:
+    """Keep a text."""
+    return f"{name} has {len(content)} characters"
 
 
 @tool("broken")
@@ -69,6 +84,18 @@ def mailing(tool_name: str = "send_email") -> Crew:
     return Crew(agents=[agent], tasks=[first, second])
 
 
+def saving(characters: int = 150_000) -> Crew:
+    """A crew whose tool is given a long text."""
+    agent = Agent(role="Clerk", goal="Save", backstory="Saves.", llm=model(), tools=[save])
+    call = f'@@tool save {{"name": "a.txt", "content": "{"x" * characters}"}}@@'
+    return Crew(agents=[agent], tasks=[Task(name="save", description=f"{call} @@say saved@@", expected_output="-", agent=agent)])
+
+
+def saving_less() -> Crew:
+    """The same, with a text that people can be shown."""
+    return saving(80_000)
+
+
 def never(tool: str, arguments: dict[str, Any]) -> bool:
     """A rule by which nobody is asked."""
     return (tool, arguments) != ("send_email", {"to": "ada@example.com"})
@@ -77,6 +104,11 @@ def never(tool: str, arguments: dict[str, Any]) -> bool:
 def of_admins(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """A rule by which admins have a minute."""
     return {"roles": ["admin"], "expires_in": 60, "on_expire": "fail"}
+
+
+def of_no_time(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """A rule whose answer can't be used."""
+    return {"expires_in": "soon"}
 
 
 def wrong(tool: str, arguments: dict[str, Any]) -> bool:
@@ -127,6 +159,26 @@ def side_by_side() -> Crew:
     return Crew(agents=agents, tasks=tasks)
 
 
+def asking_beside() -> Crew:
+    """A task that people look at and one that sends, at once, beside one that asks nobody; then one more."""
+    agents = [Agent(role=f"Agent {name}", goal="Speak", backstory="Speaks.", llm=model(), tools=[send_email]) for name in "ABC"]
+    send = '@@tool send_email {"to": "ada@example.com"}@@ @@say all done@@'
+    tasks = [
+        Task(name="review", description="@@say draft@@", expected_output="-", agent=agents[0], async_execution=True, human_input=True, context=[]),
+        Task(name="send", description=send, expected_output="-", agent=agents[1], async_execution=True, context=[]),
+        Task(name="other", description="@@say other@@", expected_output="-", agent=agents[2], context=[]),
+    ]
+    return Crew(agents=agents, tasks=tasks)
+
+
+class MailingFlow(Flow):  # type: ignore[type-arg]
+    """A flow that makes a crew with tools."""
+
+    @start()
+    def send(self) -> str:
+        return str(mailing().kickoff().raw)
+
+
 class Draft(BaseModel):
     """What the flow works on."""
 
@@ -165,6 +217,91 @@ class ReviewedFlow(Flow[Draft]):
     @listen(draft)
     def send(self, result: Any) -> str:
         return f"sent: {self.state.text}; {result.feedback}"
+
+
+class TwiceReviewedFlow(Flow[Draft]):
+    """Two methods that ask the same of the same."""
+
+    @start()
+    @human_feedback(message="Is it good?")
+    def first(self) -> str:
+        return "ready"
+
+    @listen(first)
+    @human_feedback(message="Is it good?")
+    def second(self, _: Any) -> str:
+        return "ready"
+
+    @listen(second)
+    def done(self, _: Any) -> str:
+        return ", ".join(result.feedback for result in self.human_feedback_history)
+
+
+class RedoneFlow(Flow[Draft]):
+    """Does it again until nobody has anything to say, and asks with the same words each time."""
+
+    @start("again")
+    @human_feedback(message="Publish?")
+    def draft(self) -> None:
+        self.state.text += "draft "
+
+    @router(draft)
+    def decide(self, result: Any) -> str:
+        return "again" if result.feedback else "good"
+
+    @listen("good")
+    def publish(self) -> str:
+        return f"published: {self.state.text}"
+
+
+class BranchedFlow(Flow[Draft]):
+    """Two branches that ask, and what comes of both."""
+
+    @start()
+    @human_feedback(message="Is the left good?")
+    def left(self) -> Draft:
+        print("left is executed")
+        return Draft(topic="left")
+
+    @start()
+    @human_feedback(message="Is the right good?")
+    def right(self) -> Draft:
+        print("right is executed")
+        return Draft(topic="right")
+
+    @listen(left)
+    def after_left(self, result: Any) -> str:
+        self.state.text += f"{result.output.topic}: {result.feedback}. "
+        return "after left"
+
+    @listen(right)
+    def after_right(self, result: Any) -> str:
+        self.state.text += f"{result.output.topic}: {result.feedback}. "
+        return "after right"
+
+    @listen(and_(after_left, after_right))
+    def both(self) -> str:
+        return self.state.text
+
+
+class BusyFlow(Flow[Draft]):
+    """One branch asks while the other is in the middle of something."""
+
+    @start()
+    @human_feedback(message="Is it good?")
+    async def asking(self) -> str:
+        return "ready"
+
+    @start()
+    def working(self) -> str:
+        self.state.text += "begun "
+        threading.Event().wait(0.5)
+        self.state.text += "done"
+        return "worked"
+
+    @listen(and_(asking, working))
+    def both(self) -> str:
+        return self.state.text
 
 
 class RoutedFlow(Flow[Draft]):
