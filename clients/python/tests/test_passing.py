@@ -11,12 +11,10 @@ import ormsgpack
 import pytest
 import pytest_asyncio
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
+from websockets.exceptions import ConnectionClosedOK
 
 import crewline
 from crewline import Refused, wire
-from crewline.faults import Lost
-from crewline.session import Session
 
 pytestmark = pytest.mark.asyncio
 
@@ -139,20 +137,6 @@ async def test_what_was_open_once_is_opened_again_and_what_never_was_is_not(serv
             seen.append(event["type"])
     assert seen == ["log.written", "run.finished"]
     assert [frame[3]["from"] for _, frame in scripted.heard] == [0, 0, 1, 1, 1]
-
-
-class Closed:
-    """A socket that has ended, which nobody has noticed."""
-
-    async def send(self, _data: bytes) -> None:
-        raise ConnectionClosedError(None, None)
-
-
-async def test_a_connection_on_which_nothing_can_be_sent_is_not_used_again() -> None:
-    session = Session(Closed(), {"heartbeat_ms": 1000})  # type: ignore[arg-type]
-    with pytest.raises(Lost):
-        await session.request("run.get", {"id": "1"})
-    assert session.is_over and not session.takes_more
 
 
 def nested(levels: int) -> Any:
