@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 
 from .worker import Worker
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             name, target = named(one)
             worker.agent(name, target)
     except (TypeError, ValueError) as error:
-        sys.exit(f"crewline: {error}")
+        parser.exit(2, f"crewline: {error}\n")
     worker.run()
 
 

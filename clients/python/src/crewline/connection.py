@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
@@ -136,6 +137,7 @@ class Connection:
         while True:
             code = None
             try:
+                _check_address(self._url)
                 token = await self._auth.token(reason(refused)) if self._auth else None
                 async with open_socket(
                     self._url,
@@ -165,8 +167,8 @@ class Connection:
                 if status in (400, 401, 403, 404, 426):
                     await self._stop(f"{why}: is it the address of a Crewline server, which ends in /ws?")
                     return
-            except InvalidURI:
-                await self._stop(f"`{self._url}` is no address of a WebSocket: write it like wss://host/ws")
+            except InvalidURI as error:
+                await self._stop(f"`{self._url}` is no address of a WebSocket ({error.msg}): write it like wss://host/ws")
                 return
             except (OSError, InvalidHandshake, ConnectionClosed, Lost, wire.Malformed, asyncio.TimeoutError) as error:
                 why = str(error) or type(error).__name__
@@ -294,6 +296,14 @@ async def is_complete_or_again(frame: list[Any], session: Session, begun: bool, 
 def reason(refused: int) -> Reason:
     """Why a token is wanted."""
     return "rejected" if refused else "initial"
+
+
+def _check_address(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port, (parts.hostname or "").encode("idna")
+    except ValueError as error:
+        raise InvalidURI(url, str(error)) from None
 
 
 def _version() -> str:

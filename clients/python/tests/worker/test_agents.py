@@ -170,6 +170,11 @@ async def test_an_error_of_the_crew_is_told_where_it_was(recorder: Recorder) -> 
     assert "Traceback" in recorded.of("log.written")[-1]["message"]
 
 
+async def test_an_error_in_a_thread_is_told_by_the_crews_own_line(recorder: Recorder) -> None:
+    message = fault(await run(recorder, "raises_in_a_thread"))["message"]
+    assert "(agents.py, line " in message and "in raises_in_a_thread)" in message
+
+
 async def test_a_crew_may_say_itself_why_it_failed(recorder: Recorder) -> None:
     recorded = await run(recorder, "refuses")
     assert fault(recorded) == {"code": "invalid", "message": "there is no such customer", "retry": "never"}
@@ -178,7 +183,10 @@ async def test_a_crew_may_say_itself_why_it_failed(recorder: Recorder) -> None:
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("no_such_module:Crew", "`no_such_module` could not be imported by the worker: ModuleNotFoundError"),
+        (
+            "no_such_module:Crew",
+            "`no_such_module` could not be imported by the worker: ModuleNotFoundError: No module named 'no_such_module'. Install the project",
+        ),
         ("my_project.agents:nothing", "`my_project.agents` has no `nothing`"),
         ("my_project.fails_to_import:Crew", "could not be imported by the worker: RuntimeError: the database is away"),
     ],

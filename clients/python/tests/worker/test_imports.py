@@ -15,6 +15,7 @@ from crewline.worker.assignment import Assignment
 from crewline.worker.children import Children
 from crewline.worker.served import Served, Settings
 from crewline.worker.supervisor import Supervisor
+from fake_llm import FakeLLM
 from recorder import Recorder
 from server import Person, Server
 from workers import WorkerProcess
@@ -31,6 +32,14 @@ async def test_a_crew_whose_import_hangs_is_one_that_cannot_be_made(monkeypatch:
     await made._describe(served)
     await made._children.close()
     assert "importing `my_project.hangs:Crew` has taken longer than" in served.description
+
+
+async def test_what_says_nothing_of_itself_is_not_described_by_a_framework(fake_llm: FakeLLM) -> None:
+    served = Served("plain", "crew", "my_project.people:PlainFlow")
+    made = Supervisor(LINK, [served], Settings("one"))
+    await made._describe(served)
+    await made._children.close()
+    assert served.description == "" and served.input_schema is not None
 
 
 @pytest.mark.parametrize(("module", "words"), [("hangs", "it has taken longer than"), ("leaves", "it has ended its process with exit code 7")])

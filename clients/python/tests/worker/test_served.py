@@ -157,9 +157,28 @@ async def test_a_key_that_is_not_taken_ends_the_worker_and_it_says_why(place: Pl
 
 
 async def test_a_worker_without_a_key_or_an_address_says_so(fake_llm: FakeLLM) -> None:
-    for url, key, words in (("ws://127.0.0.1:1/ws", "", "there is no API key"), ("", "crk_x", "there is no server to serve")):
+    for url, key, words in (
+        ("ws://127.0.0.1:1/ws", "", "there is no API key"),
+        ("", "crk_x", "there is no server to serve"),
+        ("ws://h:99999/ws", "crk_x", "Port out of range"),
+    ):
         worker = WorkerProcess(url, key).start()
         assert await worker.ended() == 3
+        assert words in worker.said
+
+
+async def test_a_command_line_that_can_not_be_right_ends_with_2_and_says_why() -> None:
+    agent = ["--agent", "my_project.agents:hello"]
+    for arguments, words in (
+        ([], "there is nothing to serve"),
+        (["nothing"], "names no crew"),
+        ([*agent, "--slots", "0"], "a worker of 0 slots"),
+        ([*agent, "--hot-seconds", "nan"], "`hot_seconds` is nan"),
+        ([*agent, "--drain-seconds", "-1"], "`drain_seconds` is -1"),
+        ([*agent, "--slots", "many"], "invalid int value"),
+    ):
+        worker = WorkerProcess("ws://127.0.0.1:1/ws", "crk_x", script=["-m", "crewline.cli", "worker", *arguments]).start()
+        assert await worker.ended() in (2, 3), worker.said
         assert words in worker.said
 
 
@@ -304,6 +323,7 @@ async def test_a_run_that_waits_is_put_away_and_another_worker_goes_on_with_it(p
     await place.worker("second", hot_seconds=0.2, crews=1)
     await place.person.answer(row, "approve")
     ended, log = await place.person.ended(run)
+    assert "WARNING" not in first.said, first.said
     assert (ended["status"], ended["output"]) == ("succeeded", "The report is fine and ready to ship")
     assert [event["task"] for event in log if event["type"] == "task.started"] == ["task-1", "task-2", "task-3"]
     assert sum(event["type"] == "approval.requested" for event in log) == 1

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import sysconfig
 import threading
 import traceback
 from collections.abc import Callable
@@ -191,10 +192,14 @@ def told(error: BaseException) -> dict[str, Any]:
     if isinstance(error, (RunFailed, RunEnded)):
         return error.fault
     message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
-    own = [frame for frame in frames if os.sep + "crewline" + os.sep not in frame.filename and not frame.filename.startswith("<")]
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_of_the_crew(frame.filename)]
     if own:
         message += f" ({os.path.basename(own[-1].filename)}, line {own[-1].lineno}, in {own[-1].name})"
     if isinstance(error, SystemExit):
         message = f"the crew ended its own process with {error.code!r}"
     return events.fault("internal", message)
+
+
+def _is_of_the_crew(file: str) -> bool:
+    libraries = ("<", sysconfig.get_path("stdlib") + os.sep)
+    return not file.startswith(libraries) and "site-packages" not in file and os.sep + "crewline" + os.sep not in file

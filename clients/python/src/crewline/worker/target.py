@@ -42,6 +42,8 @@ def load(target: str) -> Any:
         module = _script(module_name) if os.path.isabs(module_name) else importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
         why = f"{type(error).__name__}: {error}"
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{module_name}.".startswith(f"{error.name}."):
+            why += ". Install the project where the worker runs (pip install -e .), or start the worker in the folder that holds it"
         raise RunFailed("internal", f"`{module_name}` could not be imported by the worker: {why}") from error
     found: Any = module
     for name in attribute.split("."):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import socket
@@ -51,6 +52,11 @@ class Worker:
         `preload` names modules to import before runs need them, `environment` is set in runs' processes. A run that waits for people holds its
         slot for `hot_seconds`; when the worker is to stop, runs have `drain_seconds` to end before they are given back.
         """
+        if slots < 1:
+            raise ValueError(f"a worker of {slots} slots executes nothing: give it one or more")
+        for name_of, seconds in (("hot_seconds", hot_seconds), ("drain_seconds", drain_seconds)):
+            if not (math.isfinite(seconds) and seconds >= 0):
+                raise ValueError(f"`{name_of}` is {seconds}: give it a number of seconds, from 0 on")
         self.url = url or os.environ.get("CREWLINE_URL", "")
         self._key = api_key or os.environ.get("CREWLINE_API_KEY", "")
         self._served: dict[str, Served] = {}

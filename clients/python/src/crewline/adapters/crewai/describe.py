@@ -35,16 +35,21 @@ def make(target: Any) -> Made:
         config = getattr(project, "agents_config", None)
         if isinstance(config, dict):
             made.names = {str(agent["role"]).strip(): name for name, agent in config.items() if isinstance(agent, dict) and "role" in agent}
-        made.doc = inspect.getdoc(target) or ""
+        made.doc = _own_doc(target)
         return made
     if isinstance(target, (Crew, Flow)):
-        return Made(target, doc=inspect.getdoc(type(target)) or "" if isinstance(target, Flow) else "")
+        return Made(target, doc=_own_doc(type(target)) if isinstance(target, Flow) else "")
     if callable(target):
         made = make(target())
-        made.doc = made.doc or inspect.getdoc(target) or ""
+        made.doc = made.doc or _own_doc(target)
         return made
     what = type(target).__name__
     raise RunFailed("internal", f"the worker was given a {what}; it serves a @CrewBase class, a Crew, a Flow, or a function that returns one")
+
+
+def _own_doc(what: Any) -> str:
+    # `inspect.getdoc` would take what a framework says of its base class.
+    return inspect.cleandoc(what.__doc__ or "")
 
 
 def placeholders(crew: Crew) -> list[str]:

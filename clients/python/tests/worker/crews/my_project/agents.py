@@ -96,6 +96,13 @@ def raises(run: Run) -> None:
     raise ValueError("a bug of the crew")
 
 
+def raises_in_a_thread(run: Run) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int, "no number").result()
+
+
 def refuses(run: Run) -> None:
     raise RunFailed("invalid", "there is no such customer")
 

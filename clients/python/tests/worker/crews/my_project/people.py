@@ -203,6 +203,12 @@ class WritingFlow(Flow[Draft]):
         return f"sent: {text}"
 
 
+class PlainFlow(Flow[dict[str, Any]]):
+    @start()
+    def only(self) -> str:
+        return "done"
+
+
 class ReviewedFlow(Flow[Draft]):
     """A person looks at the draft before it is sent."""
 
