@@ -52,13 +52,13 @@ class Connection:
                 raise self._gone
             return self._number
 
-    async def request(self, op: str, body: dict[str, Any], options: dict[str, Any] | None = None) -> Any:
+    async def request(self, op: str, body: dict[str, Any], options: dict[str, Any] | None = None, *, fits: bool = False) -> Any:
         """Asks; after a new connection again, and where the server could not do it just then. Raises `Refused` and `Gone`."""
         tries, until = 0, time.monotonic() + PATIENCE_SECONDS
         while True:
             session = await self.current()
             try:
-                return await session.request(op, body, options)
+                return await session.request(op, body, options, fits=fits)
             except Lost:
                 continue
             except Refused as refused:

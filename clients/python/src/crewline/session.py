@@ -74,12 +74,13 @@ class Session:
 
     # Asking.
 
-    async def request(self, op: str, body: dict[str, Any], options: dict[str, Any] | None = None) -> Any:
-        """One request, one answer. Whoever is cancelled while waiting cancels the request."""
+    async def request(self, op: str, body: dict[str, Any], options: dict[str, Any] | None = None, *, fits: bool = False) -> Any:
+        """One request, one answer. Whoever is cancelled while waiting cancels the request. `fits`: whoever made it has looked at its bounds."""
         if self._over:
             raise Lost
         id = next(self._ids)
-        asking = self._fit(f"`{op}`", wire.REQUEST, id, op, body, *([options] if options else []))
+        frame = (wire.REQUEST, id, op, body, *([options] if options else []))
+        asking = wire.encode(*frame) if fits else self._fit(f"`{op}`", *frame)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._asked[id] = answer
         try:

@@ -58,28 +58,40 @@ def encode_within(most: int, *frame: Any) -> bytes:
         raise Unfit("invalid", f"it holds what can't be sent: {error}") from None
     if len(data) > most:
         raise Unfit("too_large", f"it has {len(data)} bytes; {most} are the most")
-    told = ormsgpack.unpackb(data)
-    if _depth(told) > DEPTH:
+    shape = Shape(ormsgpack.unpackb(data))
+    if shape.depth > DEPTH:
         raise Unfit("invalid", f"it is nested too deep: {DEPTH} levels are the most")
-    values = count(told)
-    if values > VALUES:
-        raise Unfit("too_large", f"it holds {values} values; {VALUES} are the most")
-    if _has_long_key(told):
+    if shape.values > VALUES:
+        raise Unfit("too_large", f"it holds {shape.values} values; {VALUES} are the most")
+    if shape.key_bytes > KEY_BYTES:
         raise Unfit("invalid", f"it holds a key that is too long: {KEY_BYTES} bytes are the most")
     return data
 
 
-def count(value: Any) -> int:
-    """How many values there are in a value, its keys and itself counted."""
-    if isinstance(value, dict):
-        return 1 + len(value) + sum(map(count, value.values()))
-    return 1 + sum(map(count, value)) if isinstance(value, list) else 1
+class Shape:
+    """What bounds a value beside its bytes."""
 
-
-def _has_long_key(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(len(key.encode()) > KEY_BYTES for key in value) or any(map(_has_long_key, value.values()))
-    return isinstance(value, list) and any(map(_has_long_key, value))
+    def __init__(self, value: Any) -> None:
+        self.values = 0
+        """How many values there are in it, its keys and itself counted."""
+        self.depth = 0
+        """How deep arrays and maps stand in each other."""
+        self.key_bytes = 0
+        """How long its longest key is, where that is not far below what a key may have."""
+        level: list[Any] = [value]
+        # Level by level, for all that a client sends goes through here.
+        while level:
+            self.values += len(level)
+            maps = [one for one in level if type(one) is dict]
+            lists = [one for one in level if type(one) is list]
+            self.depth += bool(maps or lists)
+            level = [one for found in lists for one in found]
+            for found in maps:
+                self.values += len(found)
+                # No character has more than four bytes.
+                if max(map(len, found), default=0) * 4 > KEY_BYTES:
+                    self.key_bytes = max(self.key_bytes, *(len(key.encode()) for key in found))
+                level.extend(found.values())
 
 
 def frames(message: bytes) -> Iterator[tuple[list[Any], int]]:
@@ -94,16 +106,10 @@ def frames(message: bytes) -> Iterator[tuple[list[Any], int]]:
             raise Malformed("a frame is an array that begins with a kind which the server sends")
         if frame[0] in (EVENTS, SNAPSHOT, ENDED) and any(place < 0 for place in frame[2 : 4 if frame[0] == EVENTS else 3]):
             raise Malformed("a position below zero")
-        if _depth(frame) > DEPTH:
+        if Shape(frame).depth > DEPTH:
             raise Malformed("a frame that is nested too deep")
         yield frame, end - at
         at = end
-
-
-def _depth(value: Any) -> int:
-    if isinstance(value, dict):
-        return 1 + max(map(_depth, value.values()), default=0)
-    return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0
 
 
 def _end(data: bytes, at: int) -> int:

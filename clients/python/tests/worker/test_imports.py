@@ -60,7 +60,7 @@ async def test_a_run_that_waits_for_what_is_loaded_beforehand_can_be_ended(way: 
     asked: list[tuple[str, str]] = []
 
     class Link:
-        async def call(self, op: str, body: dict[str, Any], key: str | None = None) -> Any:
+        async def call(self, op: str, body: dict[str, Any], key: str | None = None, *, fits: bool = False) -> Any:
             asked.append((op, body.get("status", "")))
 
         async def follow(self, *_: Any) -> Any:

@@ -276,7 +276,8 @@ class Assignment:
 
     async def _append(self, seq: int, batch: list[events.Event]) -> None:
         try:
-            reply = await self._call("run.append", {**self.held, "seq": seq, "events": batch})
+            # The window has looked at those that go together.
+            reply = await self._call("run.append", {**self.held, "seq": seq, "events": batch}, fits=len(batch) > 1)
             await self.window.acknowledge(reply["seq"])
         except Refused as refused:
             if refused.reason == "sequence":
@@ -358,13 +359,13 @@ class Assignment:
         else:
             await self._call("run.finish", {**self.held, **ending}, key=True)
 
-    async def _call(self, op: str, body: dict[str, Any], key: bool = False) -> Any:
+    async def _call(self, op: str, body: dict[str, Any], key: bool = False, fits: bool = False) -> Any:
         """Asks until there is an answer; a fault that passes is waited for."""
         made = new_key() if key else None
         wait = 0.2
         while True:
             try:
-                return await self._link.call(op, body, made)
+                return await self._link.call(op, body, made, fits=fits)
             except Refused as refused:
                 if refused.code not in PASSING or self.lost:
                     raise

@@ -20,10 +20,10 @@ class WorkerConnection(Connection):
 
     NAME = "crewline-python-worker"
 
-    async def call(self, op: str, body: dict[str, Any], key: str | None = None) -> Any:
+    async def call(self, op: str, body: dict[str, Any], key: str | None = None, *, fits: bool = False) -> Any:
         """Asks; after a new connection again, once the worker has registered on it."""
         if op != "worker.register":
-            return await self.request(op, body, {"key": key} if key else None)
+            return await self.request(op, body, {"key": key} if key else None, fits=fits)
         while True:
             await self.connected(0)
             session = self._session

@@ -17,8 +17,9 @@ class Link(Protocol):
         """Waits for a connection later than the one with this number; gives its number, from 1."""
         ...
 
-    async def call(self, op: str, body: dict[str, Any], key: str | None = None) -> Any:
-        """Asks for an operation, a mutation with its key. It is sent again after a new connection, with the same key."""
+    async def call(self, op: str, body: dict[str, Any], key: str | None = None, *, fits: bool = False) -> Any:
+        """Asks for an operation, a mutation with its key. It is sent again after a new connection, with the same key. `fits`: it was looked at
+        already whether it is one that may be sent."""
         ...
 
     def rows(self, op: str, body: dict[str, Any]) -> AsyncGenerator[list[dict[str, Any]], None]:

@@ -8,15 +8,16 @@ from itertools import islice
 
 import ormsgpack
 
-from ..wire import VALUES, count
+from ..wire import DEPTH, VALUES, Shape
 from .events import Event
 
 #: How many events may be kept; beyond that the crew waits.
 EVENTS = 1024
 #: How many bytes they may have together.
 BYTES = 1 << 20
-#: How many events, how many values in them, and about how many bytes, one append carries.
+#: How many events, how many values in them, how deep, and about how many bytes, one append carries: there is a frame around them.
 BATCH_EVENTS = 256
+BATCH_DEPTH = DEPTH - 3
 BATCH_VALUES = VALUES // 2
 BATCH_BYTES = 256 << 10
 #: A delta grows to this, while it waits.
@@ -72,11 +73,16 @@ class Window:
         events: list[Event] = []
         total = values = 0
         for _, event, size in islice(self._kept, self.sent + 1 - first, None):
-            values += count(event)
+            shape = Shape(event)
+            values += shape.values
             total += size
-            if events and (len(events) == BATCH_EVENTS or values > BATCH_VALUES or total > BATCH_BYTES):
+            # What may not fit a frame at all goes alone, and is found out there.
+            alone = shape.depth > BATCH_DEPTH or shape.key_bytes > 0
+            if events and (alone or len(events) == BATCH_EVENTS or values > BATCH_VALUES or total > BATCH_BYTES):
                 break
             events.append(event)
+            if alone:
+                break
         start, self.sent = self.sent + 1, self.sent + len(events)
         return start, events
 
