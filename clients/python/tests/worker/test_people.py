@@ -270,6 +270,19 @@ async def test_a_method_that_is_done_again_is_asked_about_again(recorder: Record
     assert len(recorded.asked) == 2
 
 
+async def test_crews_that_begin_in_another_order_have_the_answers_that_were_given_to_them(recorder: Recorder) -> None:
+    recorded = await parked(recorder, "CrewsFlow", {"topic": "one two"})
+    recorder.answer(recorded, recorded.asked[0], {"verdict": "approve"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "CrewsFlow", {"topic": "two one"})
+    assert [row["body"] for row in recorded.asked] == ["one", "two"]
+    recorder.answer(recorded, recorded.asked[1], {"verdict": "reject", "comment": "not this"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "CrewsFlow", {"topic": "one two"})
+    recorder.answer(recorded, recorded.asked[2], {"verdict": "approve"})
+    await recorder.go_on(recorded, "crew", PEOPLE + "CrewsFlow", {"topic": "two one"})
+    assert recorded.end == {"status": "succeeded", "output": "one, revised(not this)"}
+    assert len(recorded.asked) == 3
+
+
 async def test_branches_of_a_flow_wait_for_their_own_answers(recorder: Recorder) -> None:
     # Time enough for both of them to ask.
     recorded = await parked(recorder, "BranchedFlow", hot_seconds=1.0)

@@ -10,6 +10,8 @@ from typing import Any
 
 #: The message of the log line that keeps a framework's own checkpoint.
 CHECKPOINT = "checkpoint"
+#: The message of the log line that tells tasks of one name apart, by a hash of what is to be done.
+WORK = "work"
 #: How much of a task's words is remembered.
 SAID_BYTES = 256 << 10
 
@@ -34,7 +36,7 @@ class Past:
     """Folded from a run's events, one after another."""
 
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Each task that was begun: `name`, `agent`, `parent`, and `output` when it has finished."""
+    """Each task that was begun: `name`, `agent`, `parent`, `work` where others are named so too, and `output` when it has finished."""
     approvals: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The rows of what was asked, as they are now."""
     said: dict[str, str] = field(default_factory=dict)
@@ -102,6 +104,10 @@ class Past:
             self.fraction = event["fraction"]
         elif kind == "log.written" and event["message"] == CHECKPOINT:
             self.checkpoint = (event.get("fields") or {}).get("data")
+        elif kind == "log.written" and event["message"] == WORK:
+            told = event.get("fields") or {}
+            if told.get("task") in self.tasks:
+                self.tasks[told["task"]]["work"] = told.get("work")
         elif kind == "run.started":
             self._open.clear()
 

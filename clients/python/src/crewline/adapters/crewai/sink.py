@@ -5,12 +5,14 @@ They come from the stream sink: in order, and of this run alone. The event bus i
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...worker import events
+from ...worker.past import WORK
 from ...worker.run import RunBase, RunFailed
 
 #: CrewAI's tools by which an agent hands work to another, and what the run calls them and their work.
@@ -143,10 +145,10 @@ class Sink:
         agent = self.agent(event.agent_role or getattr(event, "agent_role", None))
         return self._begin(f"{call.task.id}.{kind}-{number}", kind, agent, call.task.id)
 
-    def _begin_own(self, name: str, agent: str, parent: str | None, replayed: bool = False) -> Task:
+    def _begin_own(self, name: str, agent: str, parent: str | None, *, replayed: bool = False, work: str | None = None) -> Task:
         """Begins a task under the id that an earlier attempt gave it: what people answered there is an answer here, and nowhere else."""
-        past = self.run.past.tasks.items()
-        id = next((id for id, task in past if id not in self._begun and (task["name"], task["parent"]) == (name, parent)), None)
+        past, same = self.run.past.tasks.items(), (name, parent, work)
+        id = next((id for id, task in past if id not in self._begun and (task["name"], task["parent"], task.get("work")) == same), None)
         if id is None:
             self.run._tasks += 1
             id = f"task-{self.run._tasks}"
@@ -154,7 +156,10 @@ class Sink:
         finished = id in self.run.past.tasks and self.run.past.tasks[id].get("output") is not None
         if id in self.run.past.tasks and (replayed or not finished):
             return Task(id, name, agent, told=finished)
-        return self._begin(id, name, agent, parent)
+        task = self._begin(id, name, agent, parent)
+        if work is not None:
+            self.run.log(WORK, "debug", task=id, work=work)
+        return task
 
     def _begin(self, id: str, name: str, agent: str, parent: str | None) -> Task:
         task = Task(id, name, agent)
@@ -180,7 +185,9 @@ class Sink:
             around = self._around(event.parent_event_id)
             parent = around.task if isinstance(around, Call) else around
             name = getattr(source, "name", None) or title(getattr(source, "description", ""))
-            task = self._begin_own(name, self.agent(getattr(agent, "role", None)), parent.id if parent else None)
+            # Those that run at once may begin in another order the next time.
+            work = work_hash(source.description) if getattr(source, "human_input", False) else None
+            task = self._begin_own(name, self.agent(getattr(agent, "role", None)), parent.id if parent else None, work=work)
             self._tasks[event.task_id] = task
         else:
             task.agent = self.agent(role)
@@ -221,7 +228,7 @@ class Sink:
         around = self._around(event.parent_event_id)
         parent = around.task if isinstance(around, Call) else around
         replayed = self.replays(source, event.method_name)
-        task = self._begin_own(event.method_name, self.root, parent.id if parent else None, replayed)
+        task = self._begin_own(event.method_name, self.root, parent.id if parent else None, replayed=replayed)
         self._at[event.event_id] = self._methods[event.method_name] = task
         self.run.task = task.id
 
@@ -339,6 +346,11 @@ class Sink:
         """The id of a task of CrewAI's."""
         known = self._tasks.get(str(getattr(task, "id", "")))
         return known.id if known is not None else None
+
+
+def work_hash(description: str) -> str:
+    """Tells what is to be done apart."""
+    return hashlib.sha256(description.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
 def task_name(task: Any) -> str:

@@ -187,6 +187,19 @@ class Draft(BaseModel):
     sent: bool = False
 
 
+class CrewsFlow(Flow[Draft]):
+    """Two crews of one kind, which differ in what they are to do, and begin in an order that is told."""
+
+    @start()
+    def speak(self) -> str:
+        agent = Agent(role="Clerk", goal="Speak", backstory="Speaks.", llm=model())
+        said = {}
+        for one in self.state.topic.split():
+            task = Task(name="speak", description=f"@@say {one}@@", expected_output="-", agent=agent, human_input=True)
+            said[one] = str(Crew(agents=[agent], tasks=[task]).kickoff().raw)
+        return ", ".join(said[one] for one in sorted(said))
+
+
 class WritingFlow(Flow[Draft]):
     """Drafts with a crew, and sends."""
 
