@@ -88,9 +88,12 @@ class Shape:
             level = [one for found in lists for one in found]
             for found in maps:
                 self.values += len(found)
-                # No character has more than four bytes.
-                if max(map(len, found), default=0) * 4 > KEY_BYTES:
-                    self.key_bytes = max(self.key_bytes, *(len(key.encode()) for key in found))
+                # No character has more than four bytes. What is no text at all is no key.
+                try:
+                    if max(map(len, found), default=0) * 4 > KEY_BYTES:
+                        self.key_bytes = max(self.key_bytes, *(len(key.encode()) for key in found))
+                except (TypeError, AttributeError):
+                    self.key_bytes = KEY_BYTES + 1
                 level.extend(found.values())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -249,7 +250,9 @@ async def test_a_run_ends_with_its_process_and_so_does_what_it_has_left_behind(r
     below: list[psutil.Process] = []
 
     def look(child: Child) -> None:
-        below.extend(psutil.Process(child.pid).children(recursive=True))
+        # One that does not wait may have ended by now.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            below.extend(psutil.Process(child.pid).children(recursive=True))
         if then == "cancel":
             child.cancel("now")
 
