@@ -160,7 +160,8 @@ async fn brought(cx: &Context, workspace: WorkspaceId, crews: &[ServedCrew], com
     }
     let most = services.settings.workspace_crews as usize;
     if new > 0 && known.len() + new > most {
-        let message = format!("the workspace would have {} crews from workers; {most} are the most: bring fewer, or delete some", known.len() + new);
+        let message =
+            format!("the workspace would have {} crews from workers; {most} are the most: bring fewer, or delete some", known.len() + new);
         return Err(Fault::new(FaultCode::OverQuota, message).into());
     }
     Ok((commit, changed))

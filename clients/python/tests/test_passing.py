@@ -45,7 +45,7 @@ class Scripted:
             # A client of this package sends each frame as a message.
             frame = ormsgpack.unpackb(message)
             if frame[0] == wire.HELLO:
-                welcome = {"epoch": "e", "heartbeat_ms": 30_000, "reconnect": {"max_ms": 50}, "limits": {"message_bytes": 5_000}}
+                welcome = {"epoch": "e", "heartbeat_ms": 30_000, "reconnect": {"max_ms": 50}, "limits": {"message_bytes": 5_000, "requests": 3}}
                 await self.send(number, [WELCOME, welcome])
             elif frame[0] in (wire.REQUEST, wire.SUBSCRIBE):
                 self.heard.append((number, frame))
@@ -71,6 +71,20 @@ async def test_what_could_not_be_done_just_then_is_asked_again_with_its_key(serv
     assert await client.request("run.start", {"crew": "talk"}) == {"id": "run"}
     asked = [frame for _, frame in scripted.heard]
     assert len(asked) == 3 and len({frame[4]["key"] for frame in asked}) == 1
+
+
+async def test_no_more_is_asked_at_once_than_the_server_takes(server: tuple[Scripted, crewline.Client]) -> None:
+    scripted, client = server
+    asking = asyncio.gather(*(client.request("run.get", {"id": str(number)}) for number in range(8)))
+    answered = 0
+    while answered < 8:
+        while len(scripted.heard) <= answered:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
+        assert len(scripted.heard) == min(answered + 3, 8)
+        await scripted.send(0, [REPLY, scripted.heard[answered][1][1], {"number": answered}])
+        answered += 1
+    assert [answer["number"] for answer in await asking] == list(range(8))
 
 
 async def test_what_failed_for_a_reason_of_its_own_is_told_at_once(server: tuple[Scripted, crewline.Client]) -> None:

@@ -20,6 +20,8 @@ from .faults import Lost, Refused
 WINDOW_BYTES = 256 << 10
 #: What a message to the server may have where it does not say.
 MESSAGE_BYTES = 1 << 20
+#: How many requests may be under way where the server does not say.
+REQUESTS = 256
 #: Applied bytes are granted again in pieces of this size.
 GRANT_BYTES = 64 << 10
 
@@ -47,7 +49,9 @@ class Session:
         self.expiring = asyncio.Event()
         """Set when the access token is about to end."""
         self._socket = socket
-        self._message_bytes: int = welcome.get("limits", {}).get("message_bytes", MESSAGE_BYTES)
+        limits = welcome.get("limits", {})
+        self._message_bytes: int = limits.get("message_bytes", MESSAGE_BYTES)
+        self._room = asyncio.Semaphore(limits.get("requests", REQUESTS))
         self._ids, self._subs = itertools.count(1), itertools.count(1)
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._followed: dict[int, Following] = {}
@@ -76,11 +80,16 @@ class Session:
 
     async def request(self, op: str, body: dict[str, Any], options: dict[str, Any] | None = None, *, fits: bool = False) -> Any:
         """One request, one answer. Whoever is cancelled while waiting cancels the request. `fits`: whoever made it has looked at its bounds."""
-        if self._over:
-            raise Lost
-        id = next(self._ids)
-        frame = (wire.REQUEST, id, op, body, *([options] if options else []))
-        asking = wire.encode(*frame) if fits else self._fit(f"`{op}`", *frame)
+        # The server takes so many at once: more wait here for their turn.
+        async with self._room:
+            if self._over:
+                raise Lost
+            id = next(self._ids)
+            frame = (wire.REQUEST, id, op, body, *([options] if options else []))
+            asking = wire.encode(*frame) if fits else self._fit(f"`{op}`", *frame)
+            return await self._answer(id, asking)
+
+    async def _answer(self, id: int, asking: bytes) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._asked[id] = answer
         try:
