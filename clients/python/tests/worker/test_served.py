@@ -495,6 +495,17 @@ async def test_runs_that_do_not_end_in_time_are_given_back(place: Place) -> None
     assert (row["output"], row["attempt"]) == ("second heard stop", 1)
 
 
+async def test_runs_are_given_back_by_a_worker_whose_processes_are_all_told_to_end(place: Place) -> None:
+    worker = await place.worker("first")
+    run = await place.person.start("ticks")
+    await place.person.log(run, lambda log: len(lines(log)) > 2)
+    for process in [*worker.ps.children(recursive=True), worker.ps]:
+        process.terminate()
+    assert await worker.ended() == 0, worker.said
+    row = await place.person.run(run)
+    assert (row["status"], row["attempt"]) == ("queued", 1)
+
+
 async def test_many_runs_leave_the_supervisor_as_it_was(place: Place) -> None:
     worker = await place.worker(slots=4, crews=1)
     count = 200 if LONG else 24

@@ -24,6 +24,8 @@ log = logging.getLogger("crewline.worker")
 HEARD = ["run.cancel_requested", "run.pause_requested", "run.resumed", "steer.received", "approval.answered"]
 #: Faults after which the same request may go through.
 PASSING = {"unavailable", "internal", "timeout", "rate_limited", "too_many", "disconnected"}
+#: How long after one of its runs' processes the worker itself may be told to stop.
+TOLD_SECONDS = 1.0
 #: What one request brings of a file.
 PART_BYTES = 512 << 10
 
@@ -31,7 +33,9 @@ PART_BYTES = 512 << 10
 class Assignment:
     """One lease."""
 
-    def __init__(self, lease: dict[str, Any], served: Served | None, link: Link, children: Children, settings: Settings) -> None:
+    def __init__(
+        self, lease: dict[str, Any], served: Served | None, link: Link, children: Children, settings: Settings, stopping: asyncio.Event
+    ) -> None:
         self.lease = lease
         self.run_id: str = lease["run_id"]
         self.epoch: int = lease["epoch"]
@@ -39,6 +43,7 @@ class Assignment:
         self._link = link
         self._children = children
         self._settings = settings
+        self._stopping = stopping
         self._wake = asyncio.Event()
         self.window = Window(self._wake)
         self._starting: asyncio.Task[Child] | None = None
@@ -173,7 +178,7 @@ class Assignment:
         finally:
             for task in said:
                 task.cancel()
-        self._conclude(end, status)
+        await self._conclude(end, status)
 
     async def _listen(self, child: Child) -> dict[str, Any] | None:
         """Takes what the run's process says, until it says how it ended, or is gone. Reading waits for room: that holds the crew back."""
@@ -188,10 +193,13 @@ class Assignment:
                 return end
         return None
 
-    def _conclude(self, end: dict[str, Any] | None, status: int) -> None:
+    async def _conclude(self, end: dict[str, Any] | None, status: int) -> None:
+        told_to_end = end is not None and end["status"] == "cancelled" and not self._cancelling
+        if told_to_end and await self._is_stopping():
+            self._released = True
         if self._released and (end is None or end["status"] != "succeeded"):
             self._end("released")
-        elif end is not None and end["status"] == "cancelled" and not self._cancelling:
+        elif told_to_end:
             self._end("failed", fault=events.fault("internal", "something outside of the run has told its process to end, by SIGTERM"))
         elif end is not None:
             self._end(end["status"], output=end.get("output"), fault=end.get("fault"))
@@ -199,6 +207,12 @@ class Assignment:
             self._end("cancelled")
         else:
             self._end("failed", fault=events.fault("internal", died(status)))
+
+    async def _is_stopping(self) -> bool:
+        """Whether the worker is told to stop: what does that may tell all of its processes at once, and those of its runs first."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), TOLD_SECONDS)
+        return self._stopping.is_set()
 
     def _end(self, status: str, **more: Any) -> None:
         self._ending = {"status": status, **{name: value for name, value in more.items() if value is not None}}

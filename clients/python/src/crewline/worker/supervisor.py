@@ -186,7 +186,7 @@ class Supervisor:
     def _assigned(self, row: dict[str, Any]) -> None:
         if row["run_id"] in self._assignments or (row["run_id"], row["epoch"]) in self._ended:
             return
-        assignment = Assignment(row, self._served.get(row["crew"]), self._link, self._children, self._settings)
+        assignment = Assignment(row, self._served.get(row["crew"]), self._link, self._children, self._settings, self._draining)
         self._assignments[assignment.run_id] = assignment
         self._idle.clear()
         task = asyncio.ensure_future(self._execute(assignment))
