@@ -62,9 +62,12 @@ impl Serve {
         let settings = settings.map_err(|error| Failure::Server(error.to_string()))?;
         let Self { listen, data, database, app, .. } = self;
         let options = Options { listen, data, database, app, settings };
-        let server = Server::start(options).await.map_err(|error| Failure::Server(error.to_string()))?;
-        // Whoever reads that it listens may tell it to stop at once.
-        let signals = Signals::listen().map_err(|error| Failure::Server(format!("signals can't be waited for: {error}")))?;
+        // Whoever finds that it listens may tell it to stop at once.
+        let mut signals = Signals::listen().map_err(|error| Failure::Server(format!("signals can't be waited for: {error}")))?;
+        let server = tokio::select! {
+            started = Server::start(options) => started.map_err(|error| Failure::Server(error.to_string()))?,
+            () = signals.next() => return Ok(()),
+        };
         print(&format!("listening on ws://{}/ws\n", server.address()))?;
         server.run_until(signals).await;
         Ok(())

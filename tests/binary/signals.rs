@@ -29,14 +29,16 @@ async fn sigterm_says_goaway_answers_nothing_new_and_closes_with_4001_at_the_end
     let Said::Fault(0, fault) = socket.next().await else { panic!("no fault before the close") };
     assert_eq!(fault.code, FaultCode::Unavailable);
     assert_eq!(socket.next().await, Said::Close(4001));
-    assert!(server.ended().await.0.success());
+    let (status, said) = server.ended().await;
+    assert!(status.success(), "{status}: {said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_nobody_connected_sigterm_ends_it_without_waiting() {
     let mut server = Server::start(Database::Sqlite, &["drain_ms=600000"]).await;
     server.signal("TERM");
-    assert!(server.ended().await.0.success());
+    let (status, said) = server.ended().await;
+    assert!(status.success(), "{status}: {said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
