@@ -23,12 +23,12 @@ use crate::{
 
 impl Stage {
     /// Puts a question before people, unless that was done by an earlier attempt, and waits for the answer.
-    async fn ask(&self, work: &Work<'_>, ask: impl FnOnce() -> Ask, asked: Option<ApprovalId>) -> Result<Approval, Stopped> {
+    async fn ask(&self, work: &Work<'_>, ask: impl FnOnce(Millis) -> Ask, asked: Option<ApprovalId>) -> Result<Approval, Stopped> {
         let id = match asked {
             Some(id) => id,
             None => {
                 let (id, now) = (self.clock.id(ApprovalId::new), self.now());
-                let row = ApprovalRow::requested(&self.run, ask(), id, now);
+                let row = ApprovalRow::requested(&self.run, ask(now), id, now);
                 let requested = RunEvent::ApprovalRequested { at: now, approval: Box::new(row.approval()) };
                 self.log.put_rows(&[requested], Commit::default().insert(&row).rows).await;
                 id
@@ -75,7 +75,7 @@ impl Talk<'_> {
     pub(super) async fn allowed(&self, called: &mut Called) -> Result<Result<(Value, Millis), Fault>, Stopped> {
         let rule = self.stage.crew().approval(&called.tool).filter(|rule| rule.asks(&called.input));
         let Some(rule) = rule else { return Ok(Ok((called.input.clone(), called.begun_at))) };
-        let ask = || Ask {
+        let ask = |now: Millis| Ask {
             task: Some(self.work.id.clone()),
             call: Some(called.call.clone()),
             kind: Kind::Tool,
@@ -85,7 +85,7 @@ impl Talk<'_> {
             arguments: Some(called.input.clone()),
             schema: None,
             roles: rule.roles.clone(),
-            expires_at: rule.expires_in_ms.map(|ms| self.stage.now().plus(i64::try_from(ms).unwrap_or(i64::MAX))),
+            expires_at: rule.expires_in_ms.map(|ms| now.plus(i64::try_from(ms).unwrap_or(i64::MAX))),
             on_expire: rule.on_expire,
         };
         let answer = self.stage.ask(self.work, ask, called.asked).await?;
@@ -121,7 +121,7 @@ impl Talk<'_> {
     /// Puts an answer before a person; where they do not take it, the agent is to answer again after the words that come back.
     pub(super) async fn reviewed(&mut self, answer: &str) -> Result<Option<String>, Stopped> {
         let asked = self.past_review();
-        let ask = || Ask {
+        let ask = |_| Ask {
             task: Some(self.work.id.clone()),
             call: None,
             kind: Kind::Review,
