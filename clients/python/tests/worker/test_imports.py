@@ -70,7 +70,11 @@ async def test_a_run_that_waits_for_what_is_loaded_beforehand_can_be_ended(way: 
     link: Any = Link()
     made = Children(["my_project.hangs"])
     lease = {"run_id": "run", "epoch": 1, "history_head": 0, "attempt": 1, "crew": "awaited", "inputs": {}}
-    assignment = Assignment(lease, Served("awaited", "agent", "my_project.agents:awaited"), link, made, Settings("one"), asyncio.Event())
+
+    async def stays() -> bool:
+        return False
+
+    assignment = Assignment(lease, Served("awaited", "agent", "my_project.agents:awaited"), link, made, Settings("one"), stays)
     executing = asyncio.ensure_future(assignment.execute())
     while made._server is None:
         await asyncio.sleep(0.01)

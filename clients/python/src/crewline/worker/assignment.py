@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from ..keys import new_key
@@ -24,8 +25,6 @@ log = logging.getLogger("crewline.worker")
 HEARD = ["run.cancel_requested", "run.pause_requested", "run.resumed", "steer.received", "approval.answered"]
 #: Faults after which the same request may go through.
 PASSING = {"unavailable", "internal", "timeout", "rate_limited", "too_many", "disconnected"}
-#: How long after one of its runs' processes the worker itself may be told to stop.
-TOLD_SECONDS = 1.0
 #: What one request brings of a file.
 PART_BYTES = 512 << 10
 
@@ -34,7 +33,13 @@ class Assignment:
     """One lease."""
 
     def __init__(
-        self, lease: dict[str, Any], served: Served | None, link: Link, children: Children, settings: Settings, stopping: asyncio.Event
+        self,
+        lease: dict[str, Any],
+        served: Served | None,
+        link: Link,
+        children: Children,
+        settings: Settings,
+        stops: Callable[[], Awaitable[bool]],
     ) -> None:
         self.lease = lease
         self.run_id: str = lease["run_id"]
@@ -43,7 +48,7 @@ class Assignment:
         self._link = link
         self._children = children
         self._settings = settings
-        self._stopping = stopping
+        self._stops = stops
         self._wake = asyncio.Event()
         self.window = Window(self._wake)
         self._starting: asyncio.Task[Child] | None = None
@@ -195,7 +200,8 @@ class Assignment:
 
     async def _conclude(self, end: dict[str, Any] | None, status: int) -> None:
         told_to_end = end is not None and end["status"] == "cancelled" and not self._cancelling
-        if told_to_end and await self._is_stopping():
+        if told_to_end and await self._stops():
+            # What stops a worker may tell all of its processes at once.
             self._released = True
         if self._released and (end is None or end["status"] != "succeeded"):
             self._end("released")
@@ -207,12 +213,6 @@ class Assignment:
             self._end("cancelled")
         else:
             self._end("failed", fault=events.fault("internal", died(status)))
-
-    async def _is_stopping(self) -> bool:
-        """Whether the worker is told to stop: what does that may tell all of its processes at once, and those of its runs first."""
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), TOLD_SECONDS)
-        return self._stopping.is_set()
 
     def _end(self, status: str, **more: Any) -> None:
         self._ending = {"status": status, **{name: value for name, value in more.items() if value is not None}}

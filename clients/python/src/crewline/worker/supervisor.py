@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from typing import Any
@@ -14,6 +15,8 @@ from .served import Served, Settings
 
 log = logging.getLogger("crewline.worker")
 
+#: How long it takes at most to tell the server that the worker stops, and to be told that after its runs' processes were.
+TOLD_SECONDS = 1.0
 #: How long giving runs back may take; where the server is away it finds out by itself.
 RELEASE_SECONDS = 10.0
 #: How long a crew may take to be imported when the worker starts; meanwhile nothing is served.
@@ -34,6 +37,7 @@ class Supervisor:
         self._rows: list[dict[str, Any]] = []
         self._lease_seconds = 10.0
         self._draining, self._hurried = asyncio.Event(), asyncio.Event()
+        self._gives_no_more = asyncio.Event()
         self._registering = asyncio.Lock()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -66,17 +70,31 @@ class Supervisor:
         await self._draining.wait()
         log.info("draining: %d runs to end", len(self._assignments))
         # The server is told beside: it may be away.
-        telling = asyncio.ensure_future(self._register() if self._assignments else asyncio.sleep(0))
+        telling = asyncio.ensure_future(self._tell_drained())
         waits = [asyncio.ensure_future(event.wait()) for event in (self._idle, self._hurried)]
         await asyncio.wait(waits, timeout=self._settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
         if self._assignments:
             log.warning("giving %d runs back, which have not ended in time", len(self._assignments))
+            await asyncio.wait({telling}, timeout=TOLD_SECONDS)
             for assignment in list(self._assignments.values()):
                 await assignment.release()
             await asyncio.wait({asyncio.ensure_future(self._idle.wait())}, timeout=RELEASE_SECONDS)
         telling.cancel()
+
+    async def _tell_drained(self) -> None:
+        if self._assignments:
+            await self._register()
+        self._gives_no_more.set()
+
+    async def _stops(self) -> bool:
+        """Whether the worker is told to stop, just before or just after this is asked; then it returns when the server gives it no more runs:
+        one that is given back must not come again."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._draining.wait(), TOLD_SECONDS)
+            await asyncio.wait_for(self._gives_no_more.wait(), TOLD_SECONDS)
+        return self._draining.is_set()
 
     async def _describe(self, served: Served) -> None:
         """Learns in a process of its own what a crew wants. One that can't be imported is served all the same: its runs say why they fail."""
@@ -186,7 +204,7 @@ class Supervisor:
     def _assigned(self, row: dict[str, Any]) -> None:
         if row["run_id"] in self._assignments or (row["run_id"], row["epoch"]) in self._ended:
             return
-        assignment = Assignment(row, self._served.get(row["crew"]), self._link, self._children, self._settings, self._draining)
+        assignment = Assignment(row, self._served.get(row["crew"]), self._link, self._children, self._settings, self._stops)
         self._assignments[assignment.run_id] = assignment
         self._idle.clear()
         task = asyncio.ensure_future(self._execute(assignment))
