@@ -233,19 +233,16 @@ fn inputs(crew: &CrewFile, remarks: &mut Remarks<'_>) -> (Value, Option<Schema>,
 /// What a run is given that names no others: values that the schema takes, whatever else it asks for.
 fn default_inputs(crew: &CrewFile, schema: Option<&Schema>, remarks: &mut Remarks<'_>) -> Inputs {
     let Some(tree) = &crew.inputs else { return Inputs::new() };
-    match tree.value() {
-        Value::Null => Inputs::new(),
-        Value::Object(inputs) => {
-            let inputs = Value::Object(inputs);
-            for (fault, pointer) in schema.into_iter().flat_map(|schema| schema.faults(&inputs, "inputs")) {
-                let of_a_default = inputs.pointer(&pointer).is_some_and(|_| !pointer.is_empty());
-                if of_a_default {
-                    remarks.at(tree.pointed(&pointer), format_args!("`{}` does not fit `input_schema`: {}", fault.path, fault.message));
-                }
-            }
-            let Value::Object(inputs) = inputs else { return Inputs::new() };
-            inputs
+    let given = tree.value();
+    for (fault, pointer) in schema.into_iter().flat_map(|schema| schema.faults(&given, "inputs")) {
+        let of_a_default = !pointer.is_empty() && given.pointer(&pointer).is_some();
+        if of_a_default {
+            remarks.at(tree.pointed(&pointer), format_args!("`{}` does not fit `input_schema`: {}", fault.path, fault.message));
         }
+    }
+    match given {
+        Value::Null => Inputs::new(),
+        Value::Object(inputs) => inputs,
         _ => {
             remarks.at(tree.at, "`inputs` is a map of names and values");
             Inputs::new()
