@@ -16,7 +16,7 @@ from typing import Any
 from websockets.asyncio.client import connect
 
 from crewline import new_key, wire
-from crewline.live import changed
+from crewline.live import folded
 from crewline.session import Session
 
 #: How long anything that must happen may take before a test says that it did not.
@@ -205,11 +205,8 @@ class Person:
             value: Any = None
             while True:
                 frame = await self.session.next_frame(following)
-                if frame[0] == wire.SNAPSHOT:
-                    value = frame[3]
-                elif frame[0] == wire.EVENTS:
-                    for change in frame[4]:
-                        value = changed(value, change)
+                if frame[0] in (wire.SNAPSHOT, wire.EVENTS):
+                    value = folded(value, frame)
                 elif frame[0] == wire.ENDED:
                     raise AssertionError(f"{op} ended: {frame[3]}")
                 else:

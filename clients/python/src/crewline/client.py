@@ -11,7 +11,7 @@ from . import wire
 from .auth import Auth, Key
 from .connection import Connection, frames_of, is_complete_or_again
 from .keys import new_key
-from .live import changed
+from .live import folded
 from .presence import Presence
 from .protocol import KINDS, Calls, RunEvent
 
@@ -86,7 +86,7 @@ class Client(Calls):
             async with contextlib.aclosing(frames_of(session, {"query": {"op": op, "input": input}}, options)) as frames:
                 async for frame in frames:
                     if frame[0] == wire.SNAPSHOT:
-                        value, at = frame[3], frame[2]
+                        value, at = folded(value, frame), frame[2]
                     elif frame[0] == wire.EVENTS:
                         _, _, revision, span, changes = frame[:5]
                         if at is not None and revision <= at:
@@ -94,9 +94,7 @@ class Client(Calls):
                         if revision - span != at:
                             at = None
                             break
-                        for change in changes:
-                            value = changed(value, change)
-                        at = revision
+                        value, at = folded(value, frame), revision
                         if not changes:
                             continue
                     elif frame[0] == wire.ENDED:

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import wire
+
+
+def folded(value: Any, frame: list[Any]) -> Any:
+    """The answer after a frame of it: a snapshot, or changes."""
+    if frame[0] == wire.SNAPSHOT:
+        return frame[3]
+    for change in frame[4]:
+        value = changed(value, change)
+    return value
+
 
 def changed(value: Any, change: dict[str, Any]) -> Any:
     """The answer after one change; the answer before is left as it was. A change of a kind that is not known here changes nothing."""

@@ -11,7 +11,7 @@ from .. import wire
 from ..auth import Key
 from ..connection import Connection, frames_of, is_complete
 from ..faults import Gone, Lost
-from ..live import changed
+from ..live import folded
 from ..session import Session
 
 
@@ -45,11 +45,8 @@ class WorkerConnection(Connection):
         value: Any = None
         async with contextlib.aclosing(frames_of(session, {"query": {"op": op, "input": body}}, {})) as frames:
             async for frame in frames:
-                if frame[0] == wire.SNAPSHOT:
-                    value = frame[3]
-                elif frame[0] == wire.EVENTS:
-                    for change in frame[4]:
-                        value = changed(value, change)
+                if frame[0] in (wire.SNAPSHOT, wire.EVENTS):
+                    value = folded(value, frame)
                 elif frame[0] == wire.ENDED:
                     is_complete(frame)
                     return
